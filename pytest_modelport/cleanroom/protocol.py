@@ -1,0 +1,36 @@
+"""Messages between the session and a clean room: length-prefixed JSON over two pipes. Tensors go through files (`wire`)."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import IO, Any, Protocol
+
+_HEADER = struct.Struct("<I")
+
+
+def send(stream: IO[bytes], message: dict[str, Any]) -> None:
+    """Write one message. Raises `BrokenPipeError` when the other side is gone."""
+    data = json.dumps(message).encode()
+    stream.write(_HEADER.pack(len(data)) + data)
+    stream.flush()
+
+
+class Reader(Protocol):
+    """Something to read bytes from: a file, or a pipe with a deadline."""
+
+    def read(self, count: int, /) -> bytes:
+        """Exactly `count` bytes, or fewer at the end of the stream."""
+
+
+def receive(stream: Reader) -> dict[str, Any] | None:
+    """Read one message; None at the end of the stream, also in the middle of a message."""
+    header = stream.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        return None
+    (length,) = _HEADER.unpack(header)
+    data = stream.read(length)
+    if len(data) < length:
+        return None
+    message: dict[str, Any] = json.loads(data)
+    return message

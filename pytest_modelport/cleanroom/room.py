@@ -1,0 +1,233 @@
+"""The session's side of a clean room: starts the process, talks to it within time limits, and ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_modelport import wire
+from pytest_modelport.cause import Cause
+from pytest_modelport.cleanroom import protocol
+from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.isolate import Crashed, Raised, TimedOut, signal_name, tail
+
+_BOOT = Path(__file__).with_name("boot.py")
+
+
+class RoomEnded(Exception):
+    """A request did not come back with a result. `ending` says how."""
+
+    def __init__(self, ending: Raised | Crashed | TimedOut) -> None:
+        super().__init__(type(ending).__name__)
+        self.ending = ending
+
+
+class Room:
+    """One clean-room process, started when first needed and again after it died.
+
+    scratch: folder for its log and for tensors on their way. threads: for OpenMP and BLAS, fixed before anything is imported.
+    """
+
+    def __init__(self, scratch: Path, *, threads: int = 1, python: str = sys.executable) -> None:
+        self._scratch = scratch
+        self._python = python
+        self._environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
+        self._numbers = itertools.count()
+        self._waiting = 0
+
+    @property
+    def log(self) -> Path:
+        return self._scratch / "cleanroom.log"
+
+    def start(self, preload: Sequence[str] = ()) -> None:
+        """Start the process without waiting for it; it imports `preload` while the session does something else."""
+        process = self._running()
+        if preload:
+            self._send(process, {"op": "preload", "modules": list(preload)})
+            self._waiting += 1
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self.close()
+        self._waiting = 0
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [self._python, str(_BOOT), str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+                bufsize=0,
+            )
+        return self._process
+
+    def _send(self, process: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
+        assert process.stdin is not None
+        try:
+            protocol.send(process.stdin, message)
+        except BrokenPipeError:
+            raise RoomEnded(self._crashed(process)) from None
+
+    def request(self, timeout: float, **message: Any) -> dict[str, Any]:
+        """Send one request and wait for its reply, at most `timeout` seconds. Raises `RoomEnded`."""
+        process = self._running()
+        deadline = time.monotonic() + timeout
+        self._send(process, message)
+        while self._waiting:
+            self._receive(process, deadline, timeout)
+            self._waiting -= 1
+        reply = self._receive(process, deadline, timeout)
+        if "error" in reply:
+            raise RoomEnded(Raised(Cause.from_dict(reply["error"])))
+        return reply
+
+    def _receive(self, process: subprocess.Popen[bytes], deadline: float, timeout: float) -> dict[str, Any]:
+        assert process.stdout is not None
+        stream = _Deadline(process.stdout.fileno(), deadline)
+        try:
+            reply = protocol.receive(stream)
+        except TimeoutError:
+            self._kill(process)
+            raise RoomEnded(TimedOut(timeout, tail(self.log))) from None
+        except BaseException:
+            self._kill(process)  # Ctrl-C: a reply that comes later would answer the wrong request
+            raise
+        if reply is None:
+            raise RoomEnded(self._crashed(process))
+        return reply
+
+    def _crashed(self, process: subprocess.Popen[bytes]) -> Crashed:
+        self._kill_group(process)
+        status = process.wait()
+        self._process = None
+        return Crashed(signal_name(status), tail(self.log))
+
+    def _kill_group(self, process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)  # it closed its pipe: let it finish dying of its own signal
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self._process = None
+
+    def close(self) -> None:
+        """End the process. A fork of the session that inherits this object must not."""
+        process, self._process = self._process, None
+        if process is None or os.getpid() != self._owner:
+            return
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    @contextlib.contextmanager
+    def open(self, runtime: str, folder: Path, device: str, threads: int, timeout: float) -> Iterator[RemoteSession]:
+        """An artifact opened by `runtime`, closed afterwards. Raises `RoomEnded` when it cannot be opened."""
+        number = next(self._numbers)
+        reply = self.request(
+            timeout, op="open", session=number, runtime=runtime, folder=str(folder), device=device, threads=threads
+        )
+        try:
+            yield RemoteSession(self, number, reply["options"], timeout)
+        finally:
+            if self._process is not None and self._process.poll() is None:
+                self.request(timeout, op="close", session=number)
+
+    def constants(self, format_name: str, folder: Path, timeout: float) -> list[tuple[str, wire.Array]]:
+        """Every tensor stored in an artifact. Raises `RoomEnded`."""
+        out = self.temporary()
+        try:
+            reply = self.request(timeout, op="constants", format_name=format_name, folder=str(folder), out=str(out))
+            return list(zip(reply["names"], wire.read(out, reply["table"]), strict=True))
+        finally:
+            out.unlink(missing_ok=True)
+
+    def temporary(self) -> Path:
+        """A fresh file name for tensors on their way."""
+        return self._scratch / f"wire-{os.getpid()}-{next(self._numbers)}.bin"
+
+
+class RemoteSession:
+    """A session in the clean room."""
+
+    def __init__(self, room: Room, number: int, options: Mapping[str, Any], timeout: float) -> None:
+        self._room, self._number, self._timeout = room, number, timeout
+        self.options = dict(options)
+
+    def run(self, feed: Feed, seed: int) -> Answer:
+        """One call with this seed. Raises `RoomEnded` when the port refuses, crashes or hangs."""
+        given, out = self._room.temporary(), self._room.temporary()
+        try:
+            table = wire.write(given, feed.inputs.values())
+            reply = self._room.request(
+                self._timeout,
+                op="run",
+                session=self._number,
+                inputs=dict(zip(feed.inputs, table, strict=True)),
+                file=str(given),
+                spec=feed.spec,
+                seed=seed,
+                out=str(out),
+            )
+            arrays = wire.read(out, reply["table"])
+        finally:
+            given.unlink(missing_ok=True)
+            out.unlink(missing_ok=True)
+        outputs = len(reply["outputs"])
+        return Answer(
+            tuple(zip(reply["outputs"], arrays[:outputs], strict=True)),
+            tuple((name, value) for name, value in reply["constants"]),
+            dict(zip(reply["mutated"], arrays[outputs:], strict=True)),
+        )
+
+
+#: What OpenMP, MKL, OpenBLAS and their like read when they are loaded.
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+class _Deadline:
+    """A pipe's reading end whose reads raise `TimeoutError` at the deadline."""
+
+    def __init__(self, descriptor: int, deadline: float) -> None:
+        self._descriptor, self._deadline = descriptor, deadline
+
+    def read(self, count: int) -> bytes:
+        """Exactly `count` bytes, or fewer at the end of the stream."""
+        data = b""
+        while len(data) < count:
+            left = self._deadline - time.monotonic()
+            if left <= 0 or not select.select([self._descriptor], [], [], left)[0]:
+                raise TimeoutError
+            chunk = os.read(self._descriptor, count - len(data))
+            if not chunk:
+                break
+            data += chunk
+        return data

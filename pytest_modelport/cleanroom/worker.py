@@ -1,0 +1,116 @@
+"""The clean room's side: one request at a time, until the session closes the pipe or dies."""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from pytest_modelport import artifact, shelf, wire
+from pytest_modelport.cleanroom import protocol
+from pytest_modelport.contract import Session
+from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.isolate import die_with_parent
+
+Reply = dict[str, Any]
+
+
+def main(parent: int) -> None:
+    """Serve requests from standard input; replies go to what was standard output.
+
+    Whatever a runtime prints goes to standard error, which the session keeps, so that it cannot disturb the protocol.
+    """
+    die_with_parent(parent)
+    requests = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    faulthandler.enable(all_threads=False)
+    _Room().serve(requests, replies)
+
+
+class _Room:
+    def __init__(self) -> None:
+        self._sessions: dict[int, Session] = {}
+        self._handlers: Mapping[str, Callable[..., Reply]] = {
+            "preload": self._preload,
+            "open": self._open,
+            "run": self._run,
+            "close": self._close,
+            "constants": self._constants,
+        }
+
+    def serve(self, requests: IO[bytes], replies: IO[bytes]) -> None:
+        while (request := protocol.receive(requests)) is not None:
+            handler = self._handlers[request.pop("op")]
+            try:
+                reply = handler(**request)
+            except BaseException as error:  # noqa: BLE001 - a stage border: the session turns it into an outcome
+                reply = {"error": _error(error)}
+            protocol.send(replies, reply)
+
+    def _preload(self, modules: list[str]) -> Reply:
+        """Pay for slow imports while the session is busy with something else. What cannot be imported is found again later."""
+        failed = {}
+        for module in modules:
+            try:
+                importlib.import_module(module)
+            except Exception as error:  # noqa: BLE001 - a broken package may raise anything; reported when it is needed
+                failed[module] = f"{type(error).__name__}: {error}"
+        return {"failed": failed}
+
+    def _open(self, session: int, runtime: str, folder: str, device: str, threads: int) -> Reply:
+        opened = artifact.load(Path(folder))
+        self._sessions[session] = shelf.runtime(runtime).open(Path(folder), opened.manifest, device, threads)
+        return {"options": dict(self._sessions[session].options)}
+
+    def _run(self, session: int, inputs: dict[str, Any], file: str, spec: Any, seed: int, out: str) -> Reply:
+        arrays = wire.read(Path(file), list(inputs.values()))
+        _seed(seed)
+        answer = self._sessions[session].run(Feed(dict(zip(inputs, arrays, strict=True)), spec))
+        return _write(answer, Path(out))
+
+    def _close(self, session: int) -> Reply:
+        self._sessions.pop(session, None)
+        return {}
+
+    def _constants(self, format_name: str, folder: str, out: str) -> Reply:
+        opened = artifact.load(Path(folder))
+        found = list(shelf.format_(format_name).constants(Path(folder), opened.manifest))
+        table = wire.write(Path(out), [array for _, array in found])
+        return {"names": [name for name, _ in found], "table": table}
+
+
+def _write(answer: Answer, out: Path) -> Reply:
+    table = wire.write(out, [*(array for _, array in answer.outputs), *answer.mutated.values()])
+    return {
+        "outputs": [name for name, _ in answer.outputs],
+        "constants": [[name, value] for name, value in answer.constants],
+        "mutated": list(answer.mutated),
+        "table": table,
+    }
+
+
+def _seed(seed: int) -> None:
+    """The same start for a port that draws random numbers as for the subject; only generators that are already there."""
+    import random
+
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+
+
+def _error(error: BaseException) -> dict[str, Any]:
+    from pytest_modelport.cause import describe
+
+    traceback.print_exception(error)
+    return describe(error).to_dict()

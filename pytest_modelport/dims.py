@@ -1,0 +1,90 @@
+"""`dynamic_shapes` in the forms torch.export takes, brought to one: a spec for each input tensor.
+
+Strings are shorthand: `{0: "batch"}` means `torch.export.Dim.DYNAMIC`, and the name is used where a format has names for dims.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_modelport import tree
+from pytest_modelport.errors import UsageError
+
+#: One tensor's dims: axis -> string, torch Dim or hint, int or None (static).
+Axes = Mapping[int, Any]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Which axes of which input tensors may vary, by input name. Empty: everything is fixed at the sample's shape."""
+
+    axes: Mapping[str, Axes]
+
+    @property
+    def dynamic(self) -> bool:
+        return any(value is not None and not isinstance(value, int) for axes in self.axes.values() for value in axes.values())
+
+
+def normalise(given: Any, inputs: tuple[tuple[str, tree.Path, int], ...], keywords: tuple[str, ...]) -> Shapes:
+    """Bring what the user gave to axes per input.
+
+    given: None, a dict by parameter name, a tuple or list by position, or a bare `{axis: dim}` for a single-tensor model.
+    inputs: each tensor's name, its path below `(args, kwargs)` by parameter name, and its number of axes.
+    keywords: parameter names in order, for positional forms. Raises `UsageError` naming what does not fit.
+    """
+    if given is None:
+        return Shapes({})
+    tops = list(dict.fromkeys(path[0] for _, path, _ in inputs))
+    by_name = _by_parameter(given, keywords, inputs)
+    for name in by_name:
+        if name not in keywords and name not in tops:
+            near = difflib.get_close_matches(str(name), [str(top) for top in tops], n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise UsageError(f"dynamic_shapes names {name!r}: {hint}the inputs are {', '.join(map(str, tops))}")
+    return Shapes({name: _axes(name, _descend(by_name, path, name), rank) for name, path, rank in inputs})
+
+
+def _by_parameter(given: Any, keywords: tuple[str, ...], inputs: tuple[tuple[str, tree.Path, int], ...]) -> dict[Any, Any]:
+    if isinstance(given, (tuple, list)):
+        if len(given) > len(keywords):
+            raise UsageError(f"dynamic_shapes has {len(given)} entries for {len(keywords)} inputs ({', '.join(keywords)})")
+        return dict(zip(keywords, given, strict=False))
+    if not isinstance(given, Mapping):
+        raise UsageError(f"dynamic_shapes is a {type(given).__name__}: give a dict by input name or a tuple by position")
+    if given and all(isinstance(key, int) for key in given):
+        if len(inputs) != 1:
+            raise UsageError(
+                f"dynamic_shapes {dict(given)} names no input: the model has {len(inputs)}, so write {{name: ...}}"
+            )
+        return {inputs[0][1][0]: given}
+    return dict(given)
+
+
+def _descend(spec: Any, path: tree.Path, name: str) -> Any:
+    """Follow a path into a spec that is nested as the inputs are; a None on the way fixes everything below it."""
+    for depth, key in enumerate(path):
+        if spec is None:
+            return None
+        if isinstance(spec, Mapping):
+            spec = spec.get(key)
+        elif isinstance(spec, (tuple, list)) and isinstance(key, int) and key < len(spec):
+            spec = spec[key]
+        else:
+            raise UsageError(f"dynamic_shapes does not nest as input {name!r} does at {'.'.join(map(str, path[:depth]))}")
+    return spec
+
+
+def _axes(name: str, spec: Any, rank: int) -> dict[int, Any]:
+    if spec is None:
+        return {}
+    pairs = enumerate(spec) if isinstance(spec, (tuple, list)) else spec.items() if isinstance(spec, Mapping) else None
+    if pairs is None:
+        raise UsageError(f"dynamic_shapes of input {name!r} is {spec!r}: give {{axis: dim}}")
+    axes = dict(pairs)
+    for axis in axes:
+        if not isinstance(axis, int) or not -rank <= axis < rank:
+            raise UsageError(f"dynamic_shapes of input {name!r} names axis {axis!r}: it has {rank} axes")
+    return {axis % rank: value for axis, value in axes.items()}

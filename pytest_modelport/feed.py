@@ -1,0 +1,30 @@
+"""What goes into a session and what comes out: named arrays, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_modelport.tree import Spec
+from pytest_modelport.wire import Array
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One sample for a session. `spec` says how the arrays nest in `(args, kwargs)`."""
+
+    inputs: Mapping[str, Array]
+    spec: Spec
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One call's result.
+
+    `constants` are Python values among the outputs; `mutated` holds the inputs whose contents the call changed, after it.
+    """
+
+    outputs: tuple[tuple[str, Array], ...]
+    constants: tuple[tuple[str, Any], ...] = ()
+    mutated: Mapping[str, Array] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""One file per format. See CONTRIBUTING.md for what a file must offer."""

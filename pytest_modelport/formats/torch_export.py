@@ -1,0 +1,58 @@
+"""torch.export: an ExportedProgram saved as .pt2."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_modelport import programs
+from pytest_modelport.artifact import Manifest, Value
+from pytest_modelport.export import Exported, Request, versions
+from pytest_modelport.wire import Array
+
+if TYPE_CHECKING:
+    import torch
+
+REQUIRES = {"torch": "torch"}
+DEVICES = ("cpu", "cuda")
+KIND = "exported_program"
+RUNTIME = "exported_program"
+EXTRA = ""
+SUFFIXES = (".pt2",)
+CALL = "natural"
+
+_ENTRY = "model.pt2"
+
+
+def export(request: Request) -> Exported:
+    """Export without strict tracing (torch's default), save, and read the promise from the program."""
+    import torch
+
+    call = programs.call_style(request)
+    module, args, kwargs, shapes = programs.arguments(request, call, programs.export_dim)
+    program = torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
+    torch.export.save(program, request.folder / _ENTRY)
+    inputs, outputs, ranges = programs.promise(program, request)
+    return Exported(_ENTRY, call, inputs, outputs, ranges, versions("torch"), programs.notes(call))
+
+
+def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:
+    """Parameters, buffers and lifted constants of the program."""
+    import torch
+
+    from pytest_modelport.tensors import is_tensor, to_array
+
+    program: torch.export.ExportedProgram = torch.export.load(folder / manifest.entry)
+    stored: dict[str, Any] = {**program.state_dict, **program.constants}
+    for name, value in stored.items():
+        if is_tensor(value):
+            yield name, to_array(value)
+
+
+def inspect(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str, ...]]:
+    """A torch file says nothing without being loaded, which only the clean room does."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path.name} is not an archive that torch has written")
+    return (), (), ()

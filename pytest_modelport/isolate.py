@@ -1,0 +1,237 @@
+"""Run a job so that nothing it does reaches this process: in a fork where that is safe, else here.
+
+Why a fork: torch's export state differs between a first and a second export of one process, exporters crash and hang, and
+both exporting and running a model may change it. A fork starts from the session's exact state and takes every side effect with
+it. Multi-threaded OpenMP hangs in the child of a process that has used it, so the child runs one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import logging
+import os
+import select
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pytest_modelport.cause import Cause, describe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Job = Callable[[], Any]
+_TAIL_LINES = 12
+
+
+@dataclass(frozen=True)
+class Done:
+    """The job returned; `value` went through JSON."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The job raised."""
+
+    cause: Cause
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """The job's process died. `signal` is its name, or `exit status N`."""
+
+    signal: str
+    tail: str
+
+
+@dataclass(frozen=True)
+class TimedOut:
+    """The job's process was killed after `seconds`."""
+
+    seconds: float
+    tail: str
+
+
+Ending = Done | Raised | Crashed | TimedOut
+
+
+def forks() -> bool:
+    """Whether jobs run in a fork: POSIX without macOS (its system libraries do not survive one), CUDA not yet in use."""
+    if not hasattr(os, "fork") or sys.platform == "darwin":
+        return False
+    torch = sys.modules.get("torch")
+    return torch is None or not torch.cuda.is_initialized()
+
+
+def tail(log: Path) -> str:
+    """The last lines a process wrote before it died."""
+    try:
+        lines = log.read_text(errors="replace").strip().splitlines()
+    except FileNotFoundError:
+        return ""
+    return "\n".join(lines[-_TAIL_LINES:])
+
+
+def signal_name(status: int) -> str:
+    """A wait status or negative return code in words: `SIGABRT`, `exit status 3`."""
+    if status < 0:
+        try:
+            return signal.Signals(-status).name
+        except ValueError:
+            return f"signal {-status}"
+    return f"exit status {status}"
+
+
+def run(
+    job: Job, *, timeout: float, log: Path, paths: Mapping[int, str] | None = None, restore: nn.Module | None = None
+) -> Ending:
+    """Run `job` and say how it ended.
+
+    job: returns JSON values. timeout: seconds; not enforced where there is no fork. log: receives what the job prints.
+    paths: `id(submodule)` -> path, to name the place of an exception. restore: the module to put back as it was afterwards,
+    where there is no fork to throw away.
+    """
+    return _forked(job, timeout, log, paths) if forks() else _inline(job, log, paths, restore)
+
+
+def _attempt(job: Job, paths: Mapping[int, str] | None) -> dict[str, Any]:
+    try:
+        return {"done": job()}
+    except Exception as error:  # noqa: BLE001 - a stage border: the cause is kept whole
+        return {"raised": describe(error, paths).to_dict()}
+
+
+def _ending(result: Mapping[str, Any]) -> Done | Raised:
+    return Raised(Cause.from_dict(result["raised"])) if "raised" in result else Done(result["done"])
+
+
+def _inline(job: Job, log: Path, paths: Mapping[int, str] | None, restore: nn.Module | None) -> Done | Raised:
+    from pytest_modelport.snapshot import Snapshot
+    from pytest_modelport.tensors import restored_rng
+
+    before = Snapshot(restore) if restore is not None else None
+    try:
+        with log.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file), restored_rng():
+            return _ending(_attempt(job, paths))
+    finally:
+        if before is not None:
+            before.restore()
+
+
+def _forked(job: Job, timeout: float, log: Path, paths: Mapping[int, str] | None) -> Ending:
+    log.touch()  # a folder that cannot be written is found here, not in the child
+    parent = os.getpid()
+    reader, writer = os.pipe()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    with warnings.catch_warnings():
+        # Python 3.12 warns about every fork of a process with threads. The child uses no lock of theirs and one thread.
+        warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _child(job, parent, writer, log, paths)
+    os.close(writer)
+    try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.setpgid(child, child)
+        text = _receive(reader, time.monotonic() + timeout)
+    except BaseException:
+        _kill(child)
+        raise
+    finally:
+        os.close(reader)
+    if text is None:
+        _kill(child)
+        return TimedOut(timeout, tail(log))
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    _kill_group(child)
+    if code != 0 or not text:
+        return Crashed(signal_name(code), tail(log))
+    return _ending(json.loads(text))
+
+
+def _receive(reader: int, deadline: float) -> bytes | None:
+    """Everything the child wrote until it closed its end; None when the deadline came first."""
+    chunks: list[bytes] = []
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([reader], [], [], left)[0]:
+            return None
+        chunk = os.read(reader, 1 << 16)
+        if not chunk:
+            return b"".join(chunks)
+        chunks.append(chunk)
+
+
+def _kill_group(child: int) -> None:
+    """End what the child itself started (compilers, pools)."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, signal.SIGKILL)
+
+
+def _kill(child: int) -> None:
+    _kill_group(child)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(child, 0)
+
+
+def _child(job: Job, parent: int, writer: int, log: Path, paths: Mapping[int, str] | None) -> NoReturn:
+    """The fork's whole life. Leaves by `os._exit`: the session's exit handlers are not the child's to run."""
+    status = 1
+    try:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and kills this group
+        die_with_parent(parent)
+        _quiet(log)
+        torch = sys.modules.get("torch")
+        if torch is not None:
+            torch.set_num_threads(1)
+        data = json.dumps(_attempt(job, paths)).encode()
+        with os.fdopen(writer, "wb") as file:
+            file.write(data)
+        status = 0
+    except BaseException:
+        logging.getLogger(__name__).exception("the isolated job could not report")
+        raise
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _quiet(log: Path) -> None:
+    """Send everything the child prints, from Python or C, to its log, and crash traces too."""
+    file = log.open("a", buffering=1)
+    os.dup2(file.fileno(), 1)
+    os.dup2(file.fileno(), 2)
+    sys.stdout = sys.stderr = file
+    for logger in (logging.root, *logging.root.manager.loggerDict.values()):
+        for handler in getattr(logger, "handlers", ()):
+            if type(handler) is logging.StreamHandler:  # it holds the stream of the time it was made
+                handler.setStream(file)
+    faulthandler.enable(file, all_threads=False)
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask Linux to kill this process when `parent` dies, so that a killed session leaves nothing behind."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the request
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,269 @@
+"""Recognising the subject's weights among an artifact's constants, through what exporters do to them.
+
+Exporters transpose, reshape, repeat, concatenate, reorder (the gates of an LSTM) and fold (BatchNorm into a convolution). All
+but the last leave the numbers bit for bit as they were; a fold is recomputed and compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[Any]
+
+#: A recomputed fold may differ by this many units in the last place: exporters do it in another order.
+_FOLD_ULPS = 8.0
+#: Relative distance (L2) up to which a constant is taken for a damaged copy of a weight, rather than something else.
+_RESEMBLES = 0.1
+#: Share of a constant's chunks that must be the subject's before the others count as damaged.
+_MOSTLY = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Numbers the artifact may hold: a stored tensor, or one computed from stored tensors. `sources`: the stored ones."""
+
+    label: str
+    sources: tuple[str, ...]
+    values: Floats
+    computed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """A batch normalisation in eval mode: y = scale * x + shift, per channel, with the tensors behind both."""
+
+    sources: tuple[str, ...]
+    scale: Floats
+    shift: Floats
+    mean: Floats
+
+
+#: Sources, label, values, and the magnitude whose rounding the values may be off by (0: bit for bit).
+_Candidate = tuple[tuple[str, ...], str, Floats, Floats]
+
+
+@dataclass(frozen=True)
+class Match:
+    """What one constant turned out to be. kind: `same`, `rearranged`, `folded`, `damaged` or `unexplained`."""
+
+    constant: str
+    kind: str
+    sources: tuple[str, ...] = ()
+    detail: str = ""
+
+
+@dataclass
+class Matcher:
+    """Answers what a constant is."""
+
+    known: list[Known]
+    norms: list[Norm] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._digests: dict[bytes, list[Known]] = {}
+        self._chunks: dict[int, set[bytes]] = {}
+        for item in self.known:
+            self._digests.setdefault(_digest(item.values), []).append(item)
+
+    def match(self, name: str, constant: Floats) -> Match | None:
+        """What `constant` is; None when it says nothing (one element, or a mask of two values)."""
+        same = self._same(name, constant)
+        if same is not None or constant.size < 2 or _plain(constant):
+            return same
+        rearranged = self._rearranged(name, constant)
+        if rearranged is not None and rearranged.kind == "rearranged":
+            return rearranged
+        unexplained = Match(name, "unexplained", (), f"{constant.dtype}{list(constant.shape)}")
+        return self._folded(name, constant) or self._damaged(name, constant) or rearranged or unexplained
+
+    def _same(self, name: str, constant: Floats) -> Match | None:
+        for view in _views(constant):
+            found = self._digests.get(_digest(view))
+            if found:
+                sources = tuple(dict.fromkeys(source for item in found for source in item.sources))
+                return Match(name, "same", sources, found[0].label)
+        return None
+
+    def _rearranged(self, name: str, constant: Floats) -> Match | None:
+        """Rows, or aligned pieces of rows, that are all pieces of the subject's tensors; or nearly all: damaged."""
+        best: tuple[float, Match] | None = None
+        for width in _divisors(constant.shape[-1] if constant.ndim else 1):
+            pieces = np.ascontiguousarray(constant).reshape(-1, width)
+            if len(pieces) < 2:
+                continue
+            known = [piece.tobytes() in self._pieces(width, constant.dtype) for piece in pieces]
+            if all(known):
+                return Match(name, "rearranged", self._origins(pieces), f"{len(pieces)} pieces of {width}")
+            share = sum(known) / len(known)
+            if share > _MOSTLY and (best is None or share > best[0]):
+                row = known.index(False)
+                detail = f"{len(known) - sum(known)} of {len(known)} rows are not the subject's, the first is row {row}"
+                best = share, Match(name, "damaged", self._origins(pieces), detail)
+        return best[1] if best else None
+
+    def _pieces(self, width: int, dtype: np.dtype[Any]) -> set[bytes]:
+        if width not in self._chunks:
+            self._chunks[width] = {
+                piece.tobytes()
+                for item in self.known
+                if item.values.size and item.values.ndim and item.values.shape[-1] % width == 0 and item.values.dtype == dtype
+                for piece in np.ascontiguousarray(item.values).reshape(-1, width)
+            }
+        return self._chunks[width]
+
+    def _origins(self, pieces: Floats) -> tuple[str, ...]:
+        """The tensors that these pieces were cut from."""
+        wanted, width = {piece.tobytes() for piece in pieces}, pieces.shape[1]
+        return tuple(
+            dict.fromkeys(
+                source
+                for item in self.known
+                if item.values.ndim and item.values.size and item.values.shape[-1] % width == 0
+                and any(piece.tobytes() in wanted for piece in np.ascontiguousarray(item.values).reshape(-1, width))
+                for source in item.sources
+            )
+        )  # fmt: skip
+
+    def _folded(self, name: str, constant: Floats) -> Match | None:
+        for sources, label, candidate, scale in self._computed(constant):
+            if _close(constant, candidate, scale):
+                return Match(name, "folded", sources, label)
+        return None
+
+    def _damaged(self, name: str, constant: Floats) -> Match | None:
+        """A copy of one tensor, or of a fold, that is close and not equal."""
+        best: tuple[float, Match] | None = None
+        for sources, label, candidate, scale in self._candidates(constant):
+            distance = _distance(constant, candidate)
+            if distance <= _RESEMBLES and (best is None or distance < best[0]):
+                detail = _difference(constant, candidate, ~_near(constant, candidate, scale), label)
+                best = distance, Match(name, "damaged", sources, detail)
+        return best[1] if best else None
+
+    def _candidates(self, constant: Floats) -> Iterator[_Candidate]:
+        """Everything of the constant's shape that the subject holds or computes, or that folding would make."""
+        for item in self.known:
+            if not item.computed:
+                for view in _laid_out(item.values, constant.shape):
+                    yield item.sources, item.label, view, np.zeros_like(view)
+        yield from self._computed(constant)
+
+    def _computed(self, constant: Floats) -> Iterator[_Candidate]:
+        """What may differ in its rounding: an exporter computes it in another order."""
+        for item in self.known:
+            if item.computed:
+                for view in _laid_out(item.values, constant.shape):
+                    yield item.sources, item.label, view, np.abs(view) + _rms(view)
+        for norm in self.norms:
+            if norm.scale.size in constant.shape:
+                yield from self._normed(norm, constant.shape)
+
+    def _normed(self, norm: Norm, shape: tuple[int, ...]) -> Iterator[_Candidate]:
+        if shape == norm.scale.shape:
+            yield norm.sources, "a BatchNorm's shift", norm.shift, np.abs(norm.shift) + np.abs(norm.mean * norm.scale)
+        for item in self.known:
+            for view in _laid_out(item.values, shape):
+                if shape == norm.scale.shape:
+                    size = np.abs(view * norm.scale) + np.abs(norm.shift) + np.abs(norm.mean * norm.scale)
+                    yield (
+                        (*item.sources, *norm.sources),
+                        f"{item.label} folded with a BatchNorm",
+                        view * norm.scale + norm.shift,
+                        size,
+                    )
+                for axis in (axis for axis, length in enumerate(shape) if length == norm.scale.size and len(shape) > 1):
+                    folded = view * norm.scale.reshape([-1 if i == axis else 1 for i in range(len(shape))])
+                    yield (
+                        (*item.sources, *norm.sources),
+                        f"{item.label} folded with a BatchNorm",
+                        folded,
+                        np.abs(folded),
+                    )
+
+
+def missing(matches: Iterable[Match], needed: Iterable[str], known: Mapping[str, Floats]) -> tuple[str, ...]:
+    """Needed tensors that no constant comes from. Uniform ones (all zero, all one) leave no trace and are not expected."""
+    found = {source for match in matches for source in match.sources}
+    return tuple(name for name in needed if name not in found and not _uniform(known[name]))
+
+
+def _difference(constant: Floats, candidate: Floats, wrong: npt.NDArray[np.bool_], label: str) -> str:
+    at = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return (
+        f"{int(wrong.sum())} of {wrong.size} elements differ from {label}, "
+        f"at {list(at)} {constant[at]:.9g} for {candidate[at]:.9g}"
+    )
+
+
+def _digest(values: Floats) -> bytes:
+    data = np.ascontiguousarray(values)
+    return hashlib.blake2b(data.tobytes(), digest_size=16, person=str(data.dtype).encode()[:16]).digest()
+
+
+def _uniform(values: Floats) -> bool:
+    return values.size == 0 or bool((values == values.flat[0]).all())
+
+
+def _plain(values: Floats) -> bool:
+    """At most two different numbers: a mask or a fill, not a weight."""
+    first = values.flat[0]
+    others = values[values != first]
+    return others.size == 0 or bool((others == others[0]).all())
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) if values.size else 0.0
+
+
+def _views(constant: Floats) -> Iterator[Floats]:
+    """The constant, its axes in every other order (up to four), and what it is when repetition along an axis is taken out."""
+    yield constant
+    if 2 <= constant.ndim <= 4:
+        yield from (constant.transpose(order) for order in itertools.permutations(range(constant.ndim)))
+    single = constant
+    for axis in range(constant.ndim):
+        first = single.take([0], axis)
+        single = first if single.shape[axis] > 1 and bool((single == first).all()) else single
+    if single.shape != constant.shape:
+        yield single
+
+
+def _laid_out(values: Floats, shape: tuple[int, ...]) -> Iterator[Floats]:
+    """`values` brought to `shape` by reshaping or by one transposition."""
+    if values.size != math.prod(shape):
+        return
+    yield values.reshape(shape)
+    if values.ndim == len(shape) >= 2:
+        for first, second in itertools.combinations(range(values.ndim), 2):
+            swapped = values.swapaxes(first, second)
+            if swapped.shape == shape:
+                yield swapped
+
+
+def _divisors(length: int) -> list[int]:
+    """Divisors of `length` from large to small, without 1."""
+    return [width for width in range(length, 1, -1) if length % width == 0]
+
+
+def _near(constant: Floats, candidate: Floats, scale: Floats) -> npt.NDArray[np.bool_]:
+    eps = np.finfo(candidate.dtype).eps if candidate.dtype.kind == "f" else 2.0**-23
+    return np.asarray(np.abs(constant - candidate) <= _FOLD_ULPS * eps * scale)
+
+
+def _close(constant: Floats, candidate: Floats, scale: Floats) -> bool:
+    first = (slice(0, 1),) * constant.ndim  # most candidates differ at once
+    return bool(_near(constant[first], candidate[first], scale[first]).all()) and bool(_near(constant, candidate, scale).all())
+
+
+def _distance(left: Floats, right: Floats) -> float:
+    wide = np.asarray(right, np.float64)
+    size = float(np.linalg.norm(wide.ravel()))
+    return float(np.linalg.norm((left - wide).ravel())) / size if size else math.inf

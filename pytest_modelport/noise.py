@@ -1,0 +1,154 @@
+"""Noise: how far equally good evaluations of the subject lie from the oracle.
+
+Monte Carlo arithmetic (D. S. Parker, "Monte Carlo Arithmetic", UCLA CSD-970002, 1997; as in Verrou and CADNA): the subject runs
+in its own precision while every rounded result is moved at random by about one unit in the last place. What exact arithmetic
+would not round is left alone, so comparisons, floors and copies do not flip by themselves. Sums, products and convolutions get
+their operands moved by half a unit instead, which draws every rounding inside the kernel afresh.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from pytest_modelport.oracle import Generators, is_arithmetic, is_view, may_draw, operands, wide, widened, written
+from pytest_modelport.tensors import is_inexact
+
+#: Always rounded: asking float64 whether they are would cost another product.
+_CONTRACTIONS = frozenset({"mm", "addmm", "bmm", "baddbmm", "convolution"})
+#: Sums whose order is the runtime's own business, and in how many lanes a plain one adds.
+_SUMS = frozenset({"sum", "mean"})
+_LANES = 8
+#: Documented not to say which of several equal elements comes first.
+_TIES = frozenset({"sort", "topk", "kthvalue", "median", "mode"})
+
+
+class MonteCarlo(TorchDispatchMode):
+    """While active, the subject computes with randomly rounded arithmetic.
+
+    seed: one seed, one evaluation, always the same. amplitude: size of the moves; 1 is one unit in the last place.
+    """
+
+    def __init__(self, seed: int, amplitude: float = 1.0) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._seed = seed
+        self._amplitude = amplitude
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        flat, spec = tree_flatten((args, kwargs))
+        name = func._schema.name.partition("::")[2]
+        if name in _TIES:
+            return self._without_ties(func, args, kwargs)
+        tensors = operands(flat)
+        if not is_arithmetic(func, tensors) or is_view(func):
+            return func(*args, **kwargs)
+        changes = bool(written(func, args, kwargs))
+        before = [value.clone() if is_inexact(value) else value for value in flat] if changes else flat
+        generators = Generators(tensors) if may_draw(func) else None
+        result = func(*args, **kwargs)
+        if generators is not None and (changes or generators.drawn()):
+            return result
+        outputs = operands(tree_flatten(result)[0])
+        if name in _CONTRACTIONS:
+            fixed = [torch.zeros_like(output, dtype=torch.bool) for output in outputs]
+        else:
+            exact: Sequence[torch.Tensor | None] = _exact(func, before, tensors, spec) or [None] * len(outputs)
+            fixed = [_unrounded(output, value, operands(before)) for output, value in zip(outputs, exact, strict=True)]
+        if all(bool(mask.all()) for mask in fixed):
+            return result
+        if changes or torch.Tag.pointwise in func.tags:
+            for output, mask in zip(outputs, fixed, strict=True):
+                output.copy_(torch.where(mask, output, self._moved(output, 1.0)))
+            return result
+        again_args, again_kwargs = tree_unflatten([self._moved(v, 0.5) if is_inexact(v) else v for v in flat], spec)
+        again = func(*again_args, **again_kwargs)
+        return self._summed_in_order(func, again_args, again) if name in _SUMS else again
+
+    def _summed_in_order(self, func: Any, args: tuple[Any, ...], result: torch.Tensor) -> torch.Tensor:
+        """A sum as a runtime makes it that adds in order, in a few lanes; torch's own cascade is better than most.
+
+        Rounding after each addition moves the sum by u/sqrt(3) of the partial sum (u: half a unit in the last place, uniform),
+        so the error's variance is u**2/3 times the sum of squared partial sums, over the number of lanes.
+        """
+        terms = args[0].double()
+        dims = args[1] if len(args) > 1 and args[1] else range(terms.dim())
+        order = [dim % terms.dim() for dim in ([dims] if isinstance(dims, int) else dims)]
+        kept = [dim for dim in range(terms.dim()) if dim not in order]
+        lined = terms.permute(*kept, *order).reshape(*(terms.shape[dim] for dim in kept), -1)
+        if func._schema.name == "aten::mean":
+            lined = lined / lined.shape[-1]
+        spread = lined.cumsum(-1).square().sum(-1).div(_LANES).sqrt().reshape(result.shape)
+        unit = self._amplitude * torch.finfo(result.dtype).eps / 2 / math.sqrt(3)
+        moved: torch.Tensor = result.double() + unit * spread * self._normal(result)
+        return moved.to(result.dtype)
+
+    def _normal(self, like: torch.Tensor) -> torch.Tensor:
+        """float64 values of variance 1, shaped like `like`."""
+        return math.sqrt(3) * self._uniform(like)
+
+    def _uniform(self, like: torch.Tensor) -> torch.Tensor:
+        """float64 values in [-1, 1), shaped like `like`."""
+        generator = self._generators.get(like.device)
+        if generator is None:
+            generator = self._generators[like.device] = torch.Generator(like.device).manual_seed(self._seed)
+        return torch.rand(like.shape, dtype=torch.float64, device=like.device, generator=generator) * 2 - 1
+
+    def _moved(self, tensor: torch.Tensor, units: float) -> torch.Tensor:
+        step = units * self._amplitude * torch.finfo(tensor.dtype).eps
+        if tensor.is_complex():
+            parts = torch.view_as_real(tensor).double()
+            return torch.view_as_complex(parts * (1 + step * self._uniform(parts))).to(tensor.dtype)
+        return (tensor.double() * (1 + step * self._uniform(tensor))).to(tensor.dtype)
+
+    def _without_ties(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Select from elements none of which are equal, and return the original elements selected."""
+        values, rest = args[0], args[1:]
+        plain = func(*args, **kwargs)
+        if kwargs.get("stable") or isinstance(plain, torch.Tensor) or not values.numel():
+            return plain
+        wider = values.to(wide(values.dtype) if is_inexact(values) else torch.float64)
+        gap = wider.abs() * torch.finfo(torch.float32).eps + torch.finfo(torch.float32).tiny
+        indices = func(wider + gap * self._amplitude * self._uniform(wider), *rest, **kwargs)[1]
+        dim = _selected_dim(func, args, kwargs)
+        if indices.dim() == values.dim():
+            return values.gather(dim, indices), indices
+        return values.gather(dim, indices.unsqueeze(dim)).squeeze(dim), indices
+
+
+def _selected_dim(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """The value of an operation's `dim` argument."""
+    for position, argument in enumerate(func._schema.arguments):
+        if argument.name == "dim":
+            value = args[position] if position < len(args) else kwargs.get("dim", argument.default_value)
+            return int(value)
+    raise TypeError(f"{func} has no argument dim")
+
+
+def _exact(func: Any, flat: list[Any], tensors: list[torch.Tensor], spec: Any) -> list[torch.Tensor] | None:
+    """The operation's float results in float64 from the same operands; None where float64 has no kernel."""
+    args, kwargs = tree_unflatten(widened(flat, tensors, lambda tensor: tensor.to(wide(tensor.dtype), copy=True)), spec)
+    try:
+        return operands(tree_flatten(func(*args, **kwargs))[0])
+    except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError):
+        return None  # treated as rounded
+
+
+def _unrounded(output: torch.Tensor, exact: torch.Tensor | None, tensors: list[torch.Tensor]) -> torch.Tensor:
+    """Which elements no rounding went into.
+
+    float64 results have no wider arithmetic to compare with: there, an element that is one of the operands' (a selection, a
+    sign change) or a whole number counts as not rounded.
+    """
+    if exact is not None and output.dtype is not exact.dtype:
+        return (exact == output) | output.isnan()
+    if output.is_complex():
+        return output.isnan()
+    values = torch.cat([tensor.detach().to(output.dtype).abs().flatten() for tensor in tensors if not tensor.is_complex()])
+    return torch.isin(output.abs(), values) | (output == output.round()) | output.isnan()

@@ -1,0 +1,215 @@
+"""The float64 oracle: what the subject's answer really is.
+
+The subject runs as it is, in its own precision, and every operation it dispatches is repeated in float64 on shadows of its
+operands. The eager run decides control flow, shapes, integers and dtypes, so the oracle is the exact arithmetic of the very
+path eager took. Shadows belong to storages, not tensors: views and in-place writes alias as they do in eager, and the weights
+need no copy (an operand without a shadow is widened for that one operation).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from pytest_modelport.tensors import is_inexact
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The dtype the oracle uses in place of `dtype`: float64, complex128; integers and bool stay."""
+    if dtype.is_complex:
+        return torch.complex128
+    return torch.float64 if dtype.is_floating_point else dtype
+
+
+def operands(values: list[Any]) -> list[torch.Tensor]:
+    """The floating point and complex tensors among an operation's flat arguments."""
+    return [value for value in values if is_inexact(value)]
+
+
+def is_arithmetic(function: Any, tensors: list[torch.Tensor]) -> bool:
+    """Whether repeating the operation in another precision says something: it has float operands and returns tensors."""
+    return bool(tensors) and function is not torch.ops.aten._local_scalar_dense.default
+
+
+def may_draw(function: Any) -> bool:
+    """Whether the operation may draw random numbers. Attention is tagged so, and draws none without dropout."""
+    return torch.Tag.nondeterministic_seeded in function.tags
+
+
+class Generators:
+    """The state of torch's generators, to see whether an operation has drawn from one."""
+
+    def __init__(self, tensors: list[torch.Tensor]) -> None:
+        self._cuda = sorted({tensor.device.index or 0 for tensor in tensors if tensor.is_cuda})
+        self._before = self._states()
+
+    def _states(self) -> list[torch.Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(index) for index in self._cuda)]
+
+    def drawn(self) -> bool:
+        """Whether any has moved on since this object was made."""
+        return any(not torch.equal(old, new) for old, new in zip(self._before, self._states(), strict=True))
+
+
+def written(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Tensor]:
+    """The float tensors that the operation changes in place, by its schema."""
+    found: list[torch.Tensor] = []
+    for position, argument in enumerate(function._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            value = args[position] if position < len(args) else kwargs.get(argument.name)
+            found += operands(list(value) if isinstance(value, (list, tuple)) else [value])
+    return found
+
+
+def is_view(function: Any) -> bool:
+    """Whether the operation only returns aliases of its operands."""
+    schema = function._schema
+    return any(result.alias_info is not None for result in schema.returns) and not any(
+        argument.alias_info is not None and argument.alias_info.is_write for argument in schema.arguments
+    )
+
+
+def widened(values: list[Any], tensors: list[torch.Tensor], lift: Any) -> list[Any]:
+    """An operation's flat arguments for float64: tensors through `lift`, dtype arguments widened.
+
+    Python scalars become what eager makes of them: a float32 operation rounds 0.1 to float32 first.
+    """
+    narrow = all(tensor.dtype is not wide(tensor.dtype) for tensor in tensors)
+
+    def one(value: Any) -> Any:
+        if is_inexact(value):
+            return lift(value)
+        if isinstance(value, torch.dtype):
+            return wide(value)
+        if type(value) is float and narrow:
+            return torch.tensor(value, dtype=torch.float32).item()
+        return value
+
+    return [one(value) for value in values]
+
+
+@contextlib.contextmanager
+def decomposed() -> Iterator[None]:
+    """Switch off fused kernels that have no float64 twin (oneDNN's LSTM, the transformer fast path)."""
+    fastpath, onednn = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.enabled
+    torch.backends.mha.set_fastpath_enabled(False)
+    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fastpath)
+        torch.backends.mkldnn.enabled = onednn
+
+
+class Oracle(TorchDispatchMode):
+    """While active, shadows every float result in float64. `of(tensor)` is the exact value behind an eager one.
+
+    holes: operations that could not run in float64, with what they said; their results count as exact.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.holes: dict[str, str] = {}
+        self._shadows: dict[int, tuple[StorageWeakRef, torch.Tensor]] = {}
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """float64 (complex128) values of a tensor the subject returned or changed; integers and bools are themselves."""
+        if not is_inexact(tensor):
+            return tensor
+        shadow = self._find(tensor)
+        return tensor.detach().to(wide(tensor.dtype)) if shadow is None else _strided(shadow, tensor)
+
+    def _find(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        found = self._shadows.get(tensor.untyped_storage()._cdata)
+        return None if found is None or found[0].expired() else found[1]
+
+    def _keep(self, tensor: torch.Tensor, shadow: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        self._shadows[storage._cdata] = (StorageWeakRef(storage), shadow)
+
+    def _materialise(self, tensor: torch.Tensor) -> None:
+        """Give the tensor's whole storage a shadow, because a part of it is about to be written."""
+        if self._find(tensor) is None:
+            whole = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(tensor.untyped_storage())
+            self._keep(tensor, _parts(whole).to(torch.float64, copy=True).reshape(-1))
+
+    def _store(self, tensor: torch.Tensor, value: torch.Tensor) -> None:
+        """The shadow of a new tensor, laid out as eager laid it out."""
+        elements = tensor.untyped_storage().nbytes() // tensor.element_size()
+        shadow = torch.zeros(elements * (2 if tensor.is_complex() else 1), dtype=torch.float64, device=tensor.device)
+        _strided(shadow, tensor).copy_(value)
+        self._keep(tensor, shadow)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        flat, spec = tree_flatten((args, kwargs))
+        tensors = operands(flat)
+        if is_view(func):
+            return func(*args, **kwargs)
+        targets = written(func, args, kwargs)
+        if not is_arithmetic(func, tensors):
+            self._forget(targets)
+            return func(*args, **kwargs)
+        if may_draw(func):
+            generators = Generators(tensors)
+            result = func(*args, **kwargs)
+            if targets or generators.drawn():
+                self._forget(targets)
+            else:
+                self._record(result, self._repeat(func, flat, tensors, spec), tensors, targets)
+            return result
+        for tensor in targets:
+            self._materialise(tensor)
+        exact = self._repeat(func, flat, tensors, spec)
+        result = func(*args, **kwargs)
+        self._record(result, exact, tensors, targets)
+        return result
+
+    def _forget(self, tensors: list[torch.Tensor]) -> None:
+        """What eager writes into these is exact from now on."""
+        for tensor in tensors:
+            self._shadows.pop(tensor.untyped_storage()._cdata, None)
+
+    def _repeat(self, func: Any, flat: list[Any], tensors: list[torch.Tensor], spec: Any) -> Any:
+        """The operation in float64 (before eager's: in-place operands must still be as they were). None when it cannot."""
+        args, kwargs = tree_unflatten(widened(flat, tensors, self.of), spec)
+        try:
+            return func(*args, **kwargs)
+        except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError) as error:
+            # torch has no type of its own for "no kernel for this dtype"; eager, run next, raises what is truly wrong.
+            self.holes[str(func)] = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            return None
+
+    def _record(self, result: Any, exact: Any, tensors: list[torch.Tensor], targets: list[torch.Tensor]) -> None:
+        widest = max(torch.finfo(tensor.dtype).bits for tensor in tensors)
+        if exact is None:
+            self._forget(targets)
+            return
+        for tensor in targets:
+            self.of(tensor).copy_(_rounded(self.of(tensor), tensor, widest))
+        known = {tensor.untyped_storage()._cdata for tensor in tensors}
+        for eager, value in zip(tree_flatten(result)[0], tree_flatten(exact)[0], strict=True):
+            new = is_inexact(eager) and eager.numel() and eager.untyped_storage()._cdata not in known
+            if new and is_inexact(value) and eager.shape == value.shape:
+                self._store(eager, _rounded(value, eager, widest))
+
+
+def _parts(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def _strided(shadow: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """The part of a storage's shadow that `tensor` looks at."""
+    base = torch.view_as_complex(shadow.view(-1, 2)) if tensor.is_complex() else shadow
+    return base.as_strided(tensor.size(), tensor.stride(), tensor.storage_offset())
+
+
+def _rounded(value: torch.Tensor, eager: torch.Tensor, widest: int) -> torch.Tensor:
+    """A result narrower than the operands was rounded on purpose (`x.half()`), so the oracle rounds too."""
+    return value.to(eager.dtype).to(value.dtype) if torch.finfo(eager.dtype).bits < widest else value

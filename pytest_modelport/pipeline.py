@@ -1,0 +1,162 @@
+"""The one place that sequences the stages. Knows no concrete format, runtime or check."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pytest_modelport import __version__, shelf
+from pytest_modelport.availability import unavailable
+from pytest_modelport.bench import Bench, Case, Stopped
+from pytest_modelport.export import versions
+from pytest_modelport.isolate import forks
+from pytest_modelport.request import Artifacts, artifacts_of, checks_of, routes_of
+from pytest_modelport.route import Route
+from pytest_modelport.sample import Sample, samples_of, sequence
+from pytest_modelport.tolerance import Tolerance
+from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
+from pytest_modelport.workspace import Workspace
+
+TIMEOUT = 600.0
+
+
+def verify(
+    model: Any,
+    args: Any = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    targets: Sequence[str],
+    transforms: Sequence[str] = ("none",),
+    devices: Sequence[str] = ("cpu",),
+    checks: Sequence[str] | None = None,
+    dynamic_shapes: Any = None,
+    samples: Iterable[Any] = (),
+    artifact: Artifacts | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    undecided: float = 0.0,
+    seed: int = 0,
+    threads: int = 1,
+    timeout: float = TIMEOUT,
+    workdir: str | Path | None = None,
+) -> Report:
+    """Export `model` along every route and prove each artifact against it.
+
+    model: an `nn.Module` in the modes it is to be verified in, a factory, or `package.module:name`. args, kwargs: the sample
+    it is exported with; a non-tuple is one positional argument. samples: further ones, each a tuple of arguments or a
+    `Sample`. dynamic_shapes: torch.export's form; a string is a dim that must be dynamic. artifact: a file, or
+    `{target: file}`, to prove instead of exporting. rtol, atol: replace the measured allowance. undecided: share of integer
+    elements that may differ where the subject's own evaluations disagree. timeout: seconds for each export, opening and call.
+    workdir: where artifacts are kept; without it only those of routes that did not pass are, in a temporary folder.
+
+    A bad port is a verdict. Raises `UsageError` when the request itself makes no sense.
+    """
+    routes = routes_of(targets, transforms, devices)
+    asked = checks_of(checks) or default_checks()
+    case = case_of(
+        model,
+        args,
+        kwargs,
+        dynamic_shapes=dynamic_shapes,
+        samples=samples,
+        tolerance=Tolerance(rtol, atol, undecided),
+        seed=seed,
+        threads=threads,
+        timeout=timeout,
+    )
+    files = artifacts_of(artifact, routes)
+    with Workspace(Path(workdir) if workdir is not None else None, keep_all=workdir is not None) as workspace:
+        verdicts = [
+            verdict
+            for route in routes
+            for verdict in prove(workspace, replace(case, artifact=files.get(route.target)), route, asked)
+        ]
+    return Report(tuple(verdicts), environment())
+
+
+def default_checks() -> tuple[str, ...]:
+    """The checks asked without being named, parity first."""
+    return tuple(sorted((n for n in shelf.names("checks") if shelf.check(n).DEFAULT), key=lambda name: name != "parity"))
+
+
+def case_of(
+    model: Any,
+    args: Any,
+    kwargs: Mapping[str, Any] | None,
+    *,
+    dynamic_shapes: Any = None,
+    samples: Iterable[Any] = (),
+    tolerance: Tolerance | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    timeout: float = TIMEOUT,
+    name: str = "",
+) -> Case:
+    """Everything the user said about the subject, checked. Raises `UsageError`."""
+    from pytest_modelport import subject
+    from pytest_modelport.dims import normalise
+
+    module = subject.load(model)
+    first = subject.inputs(module, Sample.of(args, kwargs))
+    further = tuple(subject.inputs(module, sample).sample for sample in samples_of(samples))
+    given = tuple((item.name, item.path, item.tensor.dim()) for item in first.tensors)
+    notes = subject.modes(module)
+    if not forks():
+        notes = (*notes, "no fork on this system or with CUDA in use: exports run in this process, one after the other")
+    return Case(
+        module=module,
+        inputs=first,
+        calls=sequence(first.sample, further, seed),
+        shapes=normalise(dynamic_shapes, given, first.parameters),
+        tolerance=tolerance or Tolerance(),
+        key=subject.fingerprint(module, first.sample, *further),
+        seed=seed,
+        name=name or type(module).__name__,
+        timeout=timeout,
+        threads=threads,
+        notes=notes,
+    )
+
+
+def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str]) -> list[Verdict]:
+    """Every check's verdicts on one route. The first stage that fails ends the route."""
+    bench = Bench(case, route, workspace)
+    verdicts: list[Verdict] = []
+    try:
+        absent = unavailable(bench)
+        if absent is not None:
+            return [absent]
+        for name in checks:
+            started = time.perf_counter()
+            try:
+                found = list(shelf.check(name).run(bench))
+            except Stopped as stopped:
+                found = [bench.verdict(name, stopped.stage, stopped.outcome, stopped.reason, stopped.evidence)]
+            seconds = time.perf_counter() - started
+            verdicts += [replace(verdict, seconds=round(seconds / len(found), 3)) for verdict in found]
+            if any(verdict.stage in (Stage.EXPORT, Stage.OPEN) for verdict in found):
+                break  # there is nothing to ask the other checks about
+    except OSError as error:
+        # Scratch files could not be written or read: the disk's fault, not the port's.
+        verdicts.append(
+            bench.verdict(
+                checks[0], Stage.RUN, Outcome.ERROR, f"{error.strerror or error}: {error.filename or workspace.folder}"
+            )
+        )
+    if not all(verdict.passed for verdict in verdicts) and "artifact" in bench.__dict__:
+        workspace.keep(bench.artifact.folder)
+    return verdicts
+
+
+def environment() -> dict[str, str]:
+    """Versions the verdicts are about."""
+    return {
+        "pytest-modelport": __version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        **versions("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
+    }

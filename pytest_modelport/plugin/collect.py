@@ -1,0 +1,70 @@
+"""Collection: one route, one item."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_modelport.errors import UsageError
+from pytest_modelport.plugin import marker
+from pytest_modelport.plugin.options import settings
+from pytest_modelport.route import Route
+
+FIXTURE = "modelport"
+ROUTE = pytest.StashKey[Route]()
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Ask a portable test once per route. Fails the collection of tests that could not prove anything."""
+    markers = list(metafunc.definition.iter_markers(marker.NAME))
+    if not markers:
+        return
+    where = metafunc.definition.nodeid
+    try:
+        _require_fixture(metafunc)
+        portable = marker.read(markers, settings(metafunc.config))
+    except UsageError as error:
+        pytest.fail(f"{where}: {error}", pytrace=False)
+    metafunc.parametrize(
+        FIXTURE,
+        [pytest.param((route, portable.checks), id=route.id, marks=marks) for route, marks in portable.routes],
+        indirect=True,
+    )
+
+
+def _require_fixture(metafunc: pytest.Metafunc) -> None:
+    if FIXTURE not in metafunc.fixturenames:
+        raise UsageError(f"a {marker.NAME} test must take the argument {FIXTURE!r} and call it: nothing would be proven")
+    definitions = metafunc._arg2fixturedefs.get(FIXTURE, ())
+    if definitions and definitions[-1].func.__module__ != "pytest_modelport.plugin.fixture":
+        raise UsageError(f"the fixture {FIXTURE!r} in {definitions[-1].func.__module__} hides Modelport's own: rename it")
+
+
+def route_of(item: pytest.Item) -> Route | None:
+    """The route of an item, None when it is no portable test."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    value = parameters.get(FIXTURE)
+    return value[0] if isinstance(value, tuple) and value and isinstance(value[0], Route) else None
+
+
+def subject_of(item: pytest.Item) -> str:
+    """The item's node id without its route: what all routes of one test have in common."""
+    route = route_of(item)
+    head, bracket, parameters = item.nodeid.partition("[")
+    if route is None or not bracket:
+        return item.nodeid
+    rest = [part for part in (parameters[:-1].removesuffix(route.id).rstrip("-"), "") if part]
+    if parameters[:-1].startswith(f"{route.id}-"):
+        rest = [parameters[len(route.id) + 1 : -1]]
+    return f"{head}[{rest[0]}]" if rest else head
+
+
+def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep only the routes whose target `--targets` names."""
+    only = settings(config).only
+    if only is None:
+        return
+    dropped = [item for item in items if (route := route_of(item)) is not None and route.target not in only]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        gone = set(dropped)
+        items[:] = [item for item in items if item not in gone]

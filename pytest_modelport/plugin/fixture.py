@@ -1,0 +1,150 @@
+"""The fixture `modelport`: hand it the subject, and the item's route is proven."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from pytest_modelport.errors import UsageError
+from pytest_modelport.plugin.collect import route_of, subject_of
+from pytest_modelport.plugin.options import Settings, settings
+from pytest_modelport.route import Route
+from pytest_modelport.verdict import Outcome, Report, Stage, Verdict, worst
+
+if TYPE_CHECKING:
+    from pytest_modelport.request import Artifacts
+    from pytest_modelport.workspace import Workspace
+
+VERDICTS = pytest.StashKey[list[Verdict]]()
+WORKSPACE = pytest.StashKey["Workspace"]()
+
+
+class Modelport:
+    """Proves the item's route. Called in the test's body, as often as there are subjects."""
+
+    def __init__(self, item: pytest.Item, route: Route, checks: tuple[str, ...] | None, workspace: Workspace) -> None:
+        self._item, self._route, self._checks, self._workspace = item, route, checks, workspace
+        self._settings: Settings = settings(item.config)
+        self._calls = 0
+
+    @property
+    def route(self) -> Route:
+        """The route this item is about."""
+        return self._route
+
+    def __call__(
+        self,
+        model: Any,
+        args: Any = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        dynamic_shapes: Any = None,
+        samples: Iterable[Any] = (),
+        artifact: Artifacts | None = None,
+        rtol: float | None = None,
+        atol: float | None = None,
+        undecided: float = 0.0,
+        threads: int = 1,
+        timeout: float | None = None,
+    ) -> Report:
+        """Export the subject along this item's route and prove the artifact; fails the item when it is not green.
+
+        The arguments are `pytest_modelport.verify`'s. Returns the report of this call when it is green.
+        """
+        self._calls += 1
+        try:
+            verdicts = self._prove(
+                model,
+                args,
+                kwargs,
+                dynamic_shapes=dynamic_shapes,
+                samples=samples,
+                artifact=artifact,
+                tolerances=(
+                    self._settings.rtol if rtol is None else rtol,
+                    self._settings.atol if atol is None else atol,
+                    undecided,
+                ),
+                threads=threads,
+                timeout=self._settings.timeout if timeout is None else timeout,
+            )
+        except UsageError as error:
+            verdicts = [Verdict(self._route, "parity", Stage.RUN, Outcome.ERROR, str(error), subject=self._subject)]
+        self._item.stash.setdefault(VERDICTS, []).extend(verdicts)
+        return self._conclude(verdicts)
+
+    @property
+    def _subject(self) -> str:
+        name = subject_of(self._item).rpartition("::")[2]
+        return name if self._calls == 1 else f"{name} #{self._calls}"
+
+    def _prove(
+        self,
+        model: Any,
+        args: Any,
+        kwargs: Any,
+        *,
+        artifact: Artifacts | None,
+        tolerances: tuple[float | None, float | None, float],
+        **options: Any,
+    ) -> list[Verdict]:
+        from dataclasses import replace
+
+        from pytest_modelport import pipeline
+        from pytest_modelport.request import artifacts_of
+        from pytest_modelport.seed import seed_of
+        from pytest_modelport.tolerance import Tolerance
+
+        seed = seed_of(subject_of(self._item), str(self._calls))
+        case = pipeline.case_of(model, args, kwargs, tolerance=Tolerance(*tolerances), seed=seed, name=self._subject, **options)
+        case = replace(case, artifact=artifacts_of(artifact, [self._route]).get(self._route.target))
+        return pipeline.prove(self._workspace, case, self._route, self._checks or pipeline.default_checks())
+
+    def _conclude(self, verdicts: list[Verdict]) -> Report:
+        """Green: the report. Otherwise the item ends here."""
+        from pytest_modelport.pipeline import environment
+
+        report = Report(tuple(verdicts), environment())
+        if not report.passed:
+            self._end(verdicts, report)
+        return report
+
+    def _end(self, verdicts: list[Verdict], report: Report) -> NoReturn:
+        from pytest_modelport.explain import failure
+
+        verdict = worst(verdicts)
+        if verdict.outcome in (Outcome.SKIPPED, Outcome.INCONCLUSIVE) and not self._settings.strict:
+            pytest.skip(f"{verdict.outcome}: {verdict.reason}")
+        rerun = f"pytest {shlex.quote(self._item.nodeid)}"
+        pytest.fail(failure(verdicts, environment=report.environment, rerun=rerun), pytrace=False)
+
+    @property
+    def called(self) -> bool:
+        """Whether the test has proven anything."""
+        return self._calls > 0
+
+
+@pytest.fixture
+def modelport(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Modelport:
+    """Prove a model on this item's route: `modelport(model, args, kwargs, *, dynamic_shapes=..., samples=...)`."""
+    route = route_of(request.node)
+    if route is None:
+        pytest.fail("modelport is used by a test that is not marked: add @pytest.mark.portable(targets=[...])", pytrace=False)
+    made = Modelport(request.node, route, request.param[1], _workspace(request.config, tmp_path_factory))
+    request.node.stash[MODELPORT] = made
+    return made
+
+
+MODELPORT = pytest.StashKey[Modelport]()
+
+
+def _workspace(config: pytest.Config, factory: pytest.TempPathFactory) -> Workspace:
+    """One for the process: its clean rooms and finished references serve all items."""
+    from pytest_modelport.workspace import Workspace
+
+    if WORKSPACE not in config.stash:
+        config.stash[WORKSPACE] = Workspace(factory.mktemp("modelport", numbered=True), keep_all=False)
+    return config.stash[WORKSPACE]

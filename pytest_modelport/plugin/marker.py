@@ -1,0 +1,65 @@
+"""The marker `portable`: which routes a test is asked on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pytest_modelport import shelf
+from pytest_modelport.errors import UsageError
+from pytest_modelport.plugin.options import Settings
+from pytest_modelport.request import NO_TRANSFORM, checks_of, device_of, names_of, transform_of
+from pytest_modelport.route import Route
+
+NAME = "portable"
+LINE = (
+    f"{NAME}(*, targets, transforms, devices, checks): ask this test once for every route (transform x target x device); "
+    "it calls the modelport fixture"
+)
+KEYWORDS = ("targets", "transforms", "devices", "checks")
+
+
+@dataclass(frozen=True)
+class Portable:
+    """A test's routes, each with the marks its parts carry, and its checks (None: the default ones)."""
+
+    routes: tuple[tuple[Route, tuple[Any, ...]], ...]
+    checks: tuple[str, ...] | None
+
+
+def read(markers: Iterable[pytest.Mark], settings: Settings) -> Portable:
+    """Merge a test's markers, closest first: it wins keyword by keyword. Raises `UsageError`."""
+    keywords: dict[str, Any] = {}
+    for marker in markers:
+        if marker.args:
+            raise UsageError(f"{NAME} takes keywords only: write {NAME}(targets={list(marker.args)!r})")
+        for keyword, value in marker.kwargs.items():
+            if keyword not in KEYWORDS:
+                raise shelf.unknown(f"keyword of {NAME}", keyword, KEYWORDS)
+            keywords.setdefault(keyword, value)
+    targets = _parts("targets", keywords.get("targets", settings.targets), lambda value: shelf.canonical(str(value)))
+    transforms = _parts("transforms", keywords.get("transforms", (NO_TRANSFORM,)), transform_of)
+    devices = _parts("devices", keywords.get("devices", (settings.device,)), device_of)
+    routes: dict[Route, tuple[Any, ...]] = {}
+    for chain, chain_marks in transforms:
+        for target, target_marks in targets:
+            for device, device_marks in devices:
+                route = Route(target, device, chain)
+                routes[route] = (*routes.get(route, ()), *chain_marks, *target_marks, *device_marks)
+    return Portable(tuple(routes.items()), checks_of(keywords.get("checks")))
+
+
+def _parts(keyword: str, values: Any, canonical: Any) -> list[tuple[Any, tuple[Any, ...]]]:
+    """Each item of a list keyword, made canonical, with the marks of a `pytest.param` around it."""
+    parts = []
+    for value in names_of(keyword, values):
+        if type(value).__name__ == "ParameterSet":
+            if len(value.values) != 1:  # type: ignore[attr-defined]
+                raise UsageError(f"pytest.param in {keyword} holds {len(value.values)} values: give one")  # type: ignore[attr-defined]
+            parts.append((canonical(value.values[0]), tuple(value.marks)))  # type: ignore[attr-defined]
+        else:
+            parts.append((canonical(value), ()))
+    return parts

@@ -1,0 +1,124 @@
+"""Command line and ini options, frozen once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pytest_modelport import shelf
+from pytest_modelport.errors import UsageError
+from pytest_modelport.request import device_of
+
+DEFAULT_TARGETS = ("onnx", "torchscript", "torch_export")
+#: Short names that other plugins and conftest files like too: added only when they are free.
+_ALIASES = {"--device": "modelport_device", "--targets": "modelport_targets", "--benchmark": "modelport_benchmark"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user set for the whole run.
+
+    only: targets to keep, None for all. device: replaces the default device. targets: of tests whose marker names none.
+    """
+
+    strict: bool
+    device: str
+    only: tuple[str, ...] | None
+    targets: tuple[str, ...]
+    benchmark: bool
+    timeout: float
+    rtol: float | None
+    atol: float | None
+
+
+SETTINGS = pytest.StashKey[Settings]()
+
+
+def add(parser: pytest.Parser) -> None:
+    """Register every option under its own name."""
+    group = parser.getgroup("modelport", "modelport: does the deployed model still answer as the PyTorch model does?")
+    group.addoption(
+        "--modelport-targets",
+        dest="modelport_targets",
+        metavar="NAMES",
+        help="only these targets, comma separated (also --targets)",
+    )
+    group.addoption(
+        "--modelport-device",
+        dest="modelport_device",
+        metavar="DEVICE",
+        help="device of tests that name none: cpu, cuda, cuda:1 (also --device)",
+    )
+    group.addoption(
+        "--modelport-benchmark",
+        dest="modelport_benchmark",
+        action="store_true",
+        help="reserved for latency checks (also --benchmark)",
+    )
+    group.addoption("--modelport-strict", action="store_true", help="skipped and inconclusive routes fail")
+    parser.addini("modelport_targets", "targets of portable tests that name none", type="args", default=list(DEFAULT_TARGETS))
+    parser.addini("modelport_timeout", "seconds for each export, opening and call", default="600")
+    parser.addini("modelport_rtol", "relative tolerance instead of the measured allowance", default="")
+    parser.addini("modelport_atol", "absolute tolerance instead of the measured allowance", default="")
+
+
+def add_aliases(parser: pytest.Parser) -> None:
+    """Add the short names that nobody else has claimed; call after every conftest has been loaded."""
+    group = parser.getgroup("modelport")
+    for name, dest in _ALIASES.items():
+        if _free(parser, name):
+            extra: dict[str, Any] = {"action": "store_true"} if dest == "modelport_benchmark" else {"metavar": "VALUE"}
+            group.addoption(name, dest=dest, help=f"same as --{dest.replace('_', '-')}", **extra)
+
+
+def _free(parser: pytest.Parser, name: str) -> bool:
+    """Whether nobody has defined this option yet, not even with a value."""
+    _, unknown = parser.parse_known_and_unknown_args([f"{name}=x"])
+    return f"{name}=x" in unknown
+
+
+@contextlib.contextmanager
+def usage() -> Iterator[None]:
+    """Turn a bad request into pytest's own way of saying so."""
+    try:
+        yield
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def read(config: pytest.Config) -> Settings:
+    """The settings of this run. Raises `pytest.UsageError` for names and numbers that make no sense."""
+    with usage():
+        only = config.getoption("modelport_targets")
+        device = config.getoption("modelport_device")
+        return Settings(
+            strict=bool(config.getoption("modelport_strict")),
+            device=device_of(device) if device else "cpu",
+            only=tuple(shelf.canonical(name.strip()) for name in only.split(",") if name.strip()) if only else None,
+            targets=tuple(config.getini("modelport_targets")),
+            benchmark=bool(config.getoption("modelport_benchmark")),
+            timeout=_number(config, "modelport_timeout") or 600.0,
+            rtol=_number(config, "modelport_rtol"),
+            atol=_number(config, "modelport_atol"),
+        )
+
+
+def _number(config: pytest.Config, name: str) -> float | None:
+    text = str(config.getini(name)).strip()
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{name} is {text!r}: give a number") from None
+
+
+def settings(config: pytest.Config) -> Settings:
+    """The settings, read when first asked for."""
+    if SETTINGS not in config.stash:
+        config.stash[SETTINGS] = read(config)
+    return config.stash[SETTINGS]

@@ -1,0 +1,123 @@
+"""What the formats built on torch.export share: arguments, dynamic shapes, and the promise read off a program."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pytest_modelport import tree
+from pytest_modelport.artifact import Value
+from pytest_modelport.export import Request
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Ranges = dict[str, tuple[int, int | None]]
+
+
+def call_style(request: Request) -> str:
+    """`natural` when plain containers hold all inputs and outputs, else `flat`: a clean room has none of the user's classes."""
+    return "natural" if request.inputs.buildable and tree.buildable(request.output_spec) else "flat"
+
+
+def notes(call: str) -> tuple[str, ...]:
+    """What a reader should know about the call style."""
+    return (
+        ("exported behind flat tensors: its inputs or outputs are objects that a file cannot carry",) if call == "flat" else ()
+    )
+
+
+def export_dim(value: Any) -> Any:
+    """One dim for torch.export: a string is a dim that must be dynamic."""
+    import torch
+
+    return torch.export.Dim.DYNAMIC if isinstance(value, str) else value
+
+
+def arguments(request: Request, call: str, dim: Callable[[Any], Any]) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any], Any]:
+    """Module, args, kwargs and dynamic_shapes for `torch.export.export` and what wraps it."""
+    from pytest_modelport.flat import Flat
+    from pytest_modelport.tensors import fresh
+
+    sample = fresh(request.inputs.sample, request.device)
+    specs = {
+        item.name: {axis: dim(value) for axis, value in request.shapes.axes.get(item.name, {}).items()} or None
+        for item in request.inputs.tensors
+    }
+    if call == "flat":
+        tensors = tuple(item.tensor for item in _placed(request, sample))
+        return Flat(request.module, sample), tensors, {}, (tuple(specs.values()),) if request.shapes.axes else None
+    return request.module, sample.args, dict(sample.kwargs), _nested(request, specs) if request.shapes.axes else None
+
+
+def _placed(request: Request, sample: Any) -> Any:
+    from pytest_modelport.subject import inputs
+
+    return inputs(request.module, sample).tensors
+
+
+def _nested(request: Request, specs: Mapping[str, Any]) -> dict[str, Any]:
+    """The specs nested as the inputs are: by parameter name, torch.export's own form."""
+    names = iter(specs)
+    sample = request.inputs.sample
+
+    def shape(spec: tree.Spec) -> Any:
+        kind = spec[0]
+        if kind == "leaf":
+            return specs[next(names)]
+        if kind == "dict":
+            return {key: shape(child) for key, child in spec[1]}
+        if kind in ("list", "tuple"):
+            children = [shape(child) for child in spec[1]]
+            return tuple(children) if kind == "tuple" else children
+        return None
+
+    positional, keyword = shape(request.inputs.spec)
+    result: dict[str, Any] = {}
+    for path, value in zip(request.inputs.positional, positional, strict=True):
+        if len(path) == 1:
+            result[path[0]] = value
+        else:  # *args: all under the one name
+            result[path[0]] = (*result.get(path[0], ()), value)
+    return {**result, **dict(zip(sample.kwargs, keyword.values(), strict=True))}
+
+
+def promise(program: torch.export.ExportedProgram, request: Request) -> tuple[tuple[Value, ...], tuple[Value, ...], Ranges]:
+    """Inputs, outputs and ranges of dims as the program's signature has them."""
+    import torch
+
+    nodes = {node.name: node for node in program.graph.nodes}
+    signature = program.graph_signature
+    given = [nodes[name].meta.get("val") for name in signature.user_inputs if isinstance(name, str) and name in nodes]
+    given = [value for value in given if isinstance(value, torch.Tensor)]
+    made = [nodes[name].meta.get("val") for name in signature.user_outputs if isinstance(name, str) and name in nodes]
+    made = [value for value in made if isinstance(value, torch.Tensor)]
+    names = [item.name for item in request.inputs.tensors]
+    inputs = _promised(names, given) if len(given) == len(names) else tuple(request.value(name) for name in names)
+    outputs = _promised(request.outputs, made) if len(made) == len(request.outputs) else _unknown(request.outputs)
+    return inputs, outputs, ranges(program)
+
+
+def _promised(names: Any, values: list[Any]) -> tuple[Value, ...]:
+    from pytest_modelport.tensors import dtype_name
+
+    return tuple(
+        Value(name, dtype_name(value.dtype), tuple(size if isinstance(size, int) else str(size) for size in value.shape))
+        for name, value in zip(names, values, strict=True)
+    )
+
+
+def _unknown(names: tuple[str, ...]) -> tuple[Value, ...]:
+    return tuple(Value(name, "") for name in names)
+
+
+def ranges(program: torch.export.ExportedProgram) -> Ranges:
+    """Symbol -> [lowest, highest or None]."""
+    found: Ranges = {}
+    for symbol, bounds in program.range_constraints.items():
+        lower, upper = float(bounds.lower), float(bounds.upper)
+        if lower >= 0:  # a symbol that is no dim (a value read from a tensor) may be anything
+            found[str(symbol)] = (int(lower), int(upper) if math.isfinite(upper) and upper < 2**62 else None)
+    return found

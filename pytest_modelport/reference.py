@@ -1,0 +1,270 @@
+"""What the port must answer: the subject's own answers, the oracle behind them, and the noise around it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_modelport import wire
+from pytest_modelport.cause import Cause
+from pytest_modelport.isolate import Done, Ending, Raised, run
+from pytest_modelport.matching import Known
+from pytest_modelport.sample import Call
+from pytest_modelport.tree import Spec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Floats = npt.NDArray[np.float64]
+#: Noise evaluations: each is a few forward passes, so large subjects get fewer and pool more elements instead.
+EVALUATIONS = 16
+EVALUATIONS_LARGE = 6
+LARGE = 16_000_000  # parameters and output elements
+
+
+@dataclass(eq=False)
+class Noise:
+    """How the subject's evaluations scatter around the oracle, for one tensor.
+
+    worst: each element's largest deviation so far; squares: each evaluation's mean squared deviation. For integers and bools,
+    undecided: elements on which evaluations disagree.
+    """
+
+    worst: Floats
+    squares: list[float] = field(default_factory=list)
+    undecided: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def rms(self) -> float:
+        """Root mean square deviation over all evaluations; inf when one of them was not finite."""
+        return math.sqrt(sum(self.squares) / len(self.squares)) if self.squares else 0.0
+
+    def add(self, deviation: Floats) -> None:
+        """Count in one more evaluation's absolute deviations from the oracle."""
+        np.maximum(self.worst, deviation, out=self.worst)
+        self.squares.append(float(np.mean(np.square(deviation))) if deviation.size else 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """One tensor the port must produce: an output, or an input as the call leaves it (`changed`)."""
+
+    name: str
+    eager: wire.Array
+    oracle: npt.NDArray[Any]
+    noise: Noise
+    changed: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Integers and bools: compared for equality."""
+        return self.oracle.dtype.kind not in "fc"
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What one call must give."""
+
+    call: Call
+    outputs: tuple[Expected, ...]
+    constants: Mapping[str, Any]
+    mutated: Mapping[int, Expected]
+
+
+class SubjectFailed(Exception):
+    """The subject itself did not run to the end."""
+
+    def __init__(self, ending: Ending, call: str) -> None:
+        super().__init__(call)
+        self.ending = ending
+        self.call = call
+
+
+class Reference:
+    """The subject's answers to a sequence of calls.
+
+    Every evaluation starts from the state the subject has now (each in its own fork, or restored in between). Raises
+    `SubjectFailed` when the subject rejects a call, crashes or hangs.
+    """
+
+    def __init__(
+        self, module: nn.Module, calls: Sequence[Call], device: str, scratch: Path, *, timeout: float, seed: int
+    ) -> None:
+        from pytest_modelport import evaluate
+
+        self.calls = tuple(calls)
+        self.changes: tuple[str, ...] = ()
+        self.holes: Mapping[str, str] = {}
+        self.random: tuple[str, ...] = ()
+        self.noise_failure: Cause | None = None
+        self.evaluations = 0
+        self._module, self._device, self._scratch, self._timeout, self._seed = module, device, scratch, timeout, seed
+        self.spec: Spec = []
+        record = self._law(evaluate.eager)
+        self.changes = tuple(record["changes"])
+        self.steps = self._steps(record, self._oracle(evaluate.exact))
+        self._count(wire.read(self._scratch / "eager.bin", record["table"]), record)
+        self.deepen(EVALUATIONS_LARGE if self._large() else EVALUATIONS)
+
+    def _job(self, file: str, evaluation: Callable[..., Any], **options: Any) -> Ending:
+        from pytest_modelport.subject import paths
+
+        return run(
+            lambda: evaluation(self._module, self.calls, self._device, self._scratch / file, **options),
+            timeout=self._timeout,
+            log=self._scratch / "reference.log",
+            paths=paths(self._module),
+            restore=self._module,
+        )
+
+    def _law(self, evaluation: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+        ending = self._job("eager.bin", evaluation)
+        if isinstance(ending, Done):
+            record: dict[str, Any] = ending.value
+            self.spec = record["calls"][0]["spec"]
+            return record
+        raise SubjectFailed(ending, ending.cause.message if isinstance(ending, Raised) else self.calls[0].label)
+
+    def _oracle(self, evaluation: Callable[..., dict[str, Any]]) -> dict[str, Any] | None:
+        ending = self._job("exact.bin", evaluation)
+        if isinstance(ending, Done):
+            self.holes, self.random = ending.value["holes"], tuple(ending.value["random"])
+            return dict(ending.value)
+        said = ending.cause.headline if isinstance(ending, Raised) else type(ending).__name__
+        self.holes = {"the whole subject": said}
+        return None
+
+    def _steps(self, law: dict[str, Any], exact: dict[str, Any] | None) -> tuple[Step, ...]:
+        eager_arrays = wire.read(self._scratch / "eager.bin", law["table"])
+        exact_arrays = wire.read(self._scratch / "exact.bin", exact["table"]) if exact else eager_arrays
+        steps = []
+        for position, (call, row) in enumerate(zip(self.calls, law["calls"], strict=True)):
+            other = exact["calls"][position] if exact else row
+
+            def expected(name: str, index: int, exact_index: int, *, changed: bool = False) -> Expected:
+                eager, value = eager_arrays[index], _values(exact_arrays[exact_index])
+                noise = Noise(np.zeros(value.shape), [], np.zeros(value.shape, bool) if value.dtype.kind not in "fc" else None)
+                return Expected(name, eager, value, noise, changed)
+
+            outputs = [
+                expected(name, index, exact_index)
+                for (name, index), (_, exact_index) in zip(row["outputs"], other["outputs"], strict=True)
+            ]
+            mutated = {
+                int(key): expected(key, index, other["mutated"].get(key, index), changed=True)
+                for key, index in row["mutated"].items()
+            }
+            steps.append(Step(call, tuple(outputs), dict(row["constants"]), mutated))
+        return tuple(steps)
+
+    def _large(self) -> bool:
+        parameters = sum(parameter.numel() for parameter in self._module.parameters())
+        outputs = sum(item.oracle.size for step in self.steps for item in step.outputs)
+        return parameters + outputs > LARGE
+
+    def deepen(self, count: int) -> None:
+        """Draw `count` more noise evaluations. Deterministic: the n-th evaluation has the n-th seed."""
+        seeds = [self._seed + number for number in range(self.evaluations, self.evaluations + count)]
+        for evaluation in self._noisy(seeds):
+            self._count(*evaluation)
+        self.evaluations += count
+
+    def _noisy(self, seeds: list[int], amplitude: float = 1.0) -> Iterator[tuple[list[wire.Array], dict[str, Any]]]:
+        """Noise evaluations: their arrays and the record that says where. Stops with `noise_failure` set when one fails."""
+        from pytest_modelport import evaluate
+
+        for batch in [[seed] for seed in seeds] if self.changes else [seeds]:
+            ending = self._job("noise", evaluate.noisy, seeds=batch, amplitude=amplitude)
+            if not isinstance(ending, Done):
+                self.noise_failure = ending.cause if isinstance(ending, Raised) else Cause(type(ending).__name__, "")
+                return
+            for name, record in ending.value:
+                arrays = wire.read(self._scratch / name, record["table"])
+                (self._scratch / name).unlink()
+                yield arrays, record
+
+    def amplified(self, step: int, expected: Expected, amplitude: float) -> float:
+        """One tensor's rms deviation when every rounding is `amplitude` times as coarse."""
+        squares = []
+        for arrays, record in self._noisy([self._seed + number for number in range(EVALUATIONS)], amplitude):
+            found = [_values(array) for item, array in self._paired(step, record, arrays) if item is expected]
+            same = bool(found) and found[0].shape == expected.oracle.shape
+            squares.append(float(np.mean(np.square(deviations(found[0], expected.oracle)))) if same else math.inf)
+        return math.sqrt(sum(squares) / len(squares)) if squares else math.inf
+
+    def _paired(self, step: int, record: Mapping[str, Any], arrays: list[wire.Array]) -> list[tuple[Expected, wire.Array]]:
+        """Each tensor of one step with what one evaluation made of it."""
+        row, known = record["calls"][step], self.steps[step]
+        pairs = [(item, arrays[index]) for item, (_, index) in zip(known.outputs, row["outputs"], strict=True)]
+        mutated = row["mutated"]
+        return pairs + [(item, arrays[mutated[str(key)]]) for key, item in known.mutated.items() if str(key) in mutated]
+
+    @cached_property
+    def _origins(self) -> dict[str, Any]:
+        from pytest_modelport import evaluate
+
+        ending = self._job("origins.bin", evaluate.origins)
+        return dict(ending.value) if isinstance(ending, Done) else {"needed": [], "derived": [], "table": []}
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The stored tensors that the outputs depend on."""
+        return tuple(self._origins["needed"])
+
+    @property
+    def derived(self) -> list[Known]:
+        """What the subject computes from stored tensors alone: an exporter may store the result."""
+        arrays = wire.read(self._scratch / "origins.bin", self._origins["table"])
+        return [
+            Known(f"a value computed from {', '.join(sources) or 'nothing'}", tuple(sources), array.numpy(), computed=True)
+            for sources, array in zip(self._origins["derived"], arrays, strict=True)
+        ]
+
+    def depends(self, name: str) -> bool:
+        """Whether the outputs really change when this stored tensor does."""
+        from pytest_modelport import evaluate
+
+        ending = self._job("without.bin", evaluate.without, name=name)
+        if not isinstance(ending, Done):
+            return True
+        arrays = wire.read(self._scratch / "without.bin", ending.value["table"])
+        pairs = zip(self.steps[0].outputs, ending.value["calls"][0]["outputs"], strict=True)
+        return any(bytes(arrays[index].data) != bytes(item.eager.data) for item, (_, index) in pairs)
+
+    def _count(self, arrays: list[wire.Array], record: Mapping[str, Any]) -> None:
+        """Add one evaluation to every tensor's noise."""
+        for step in range(len(self.steps)):
+            for expected, array in self._paired(step, record, arrays):
+                _add(expected, _values(array))
+
+
+def _add(expected: Expected, values: npt.NDArray[Any]) -> None:
+    noise = expected.noise
+    flipped = values.shape != expected.oracle.shape  # a shape that depends on data came out otherwise
+    if noise.undecided is not None:
+        np.logical_or(noise.undecided, True if flipped else values != expected.eager.numpy(), out=noise.undecided)
+    else:
+        noise.add(np.full(expected.oracle.shape, np.inf) if flipped else deviations(values, expected.oracle))
+
+
+def _values(array: wire.Array) -> npt.NDArray[Any]:
+    """Floats as float64, complex as complex128, the rest as they are."""
+    values = array.numpy()
+    if values.dtype.kind == "f":
+        return values.astype(np.float64)
+    return values.astype(np.complex128) if values.dtype.kind == "c" else values
+
+
+def deviations(values: npt.NDArray[Any], oracle: npt.NDArray[Any]) -> Floats:
+    """|values - oracle| for arrays of one shape: 0 for equal infinities and NaN on both sides, inf for NaN on one side."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        result = np.abs(values - oracle)
+    same = (values == oracle) | (np.isnan(values) & np.isnan(oracle))
+    return np.where(same, 0.0, np.where(np.isnan(result), np.inf, result)).astype(np.float64)

@@ -1,0 +1,1 @@
+"""One file per rendering: verdicts in, text out."""

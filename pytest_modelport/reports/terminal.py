@@ -1,0 +1,93 @@
+"""The matrix after a run: subject x route with outcome, worst error against its allowance, and time."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from pytest_modelport.verdict import Outcome, Verdict, worst
+
+_STYLE = {
+    Outcome.PASSED: "green",
+    Outcome.SKIPPED: "yellow",
+    Outcome.INCONCLUSIVE: "yellow",
+}
+_BAD = "red"
+
+
+def render(verdicts: Sequence[Verdict], *, width: int, color: bool) -> str:
+    """A table of all routes and a footer on what was not run, as text."""
+    from rich.console import Console
+
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+    )
+    console.print(_table(verdicts))
+    for line in footer(verdicts):
+        console.print(line, style="yellow" if color else "", highlight=False, markup=False)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return str(text).rstrip()
+
+
+def _table(verdicts: Sequence[Verdict]) -> object:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
+    table.add_column("subject", no_wrap=True, overflow="ellipsis", max_width=40)
+    table.add_column("route", no_wrap=True, overflow="ellipsis")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("error/allowed", no_wrap=True, justify="right")
+    table.add_column("time", no_wrap=True, justify="right")
+    table.add_column("reason", no_wrap=True, overflow="ellipsis")
+    previous = None
+    for (subject, _), group in _groups(verdicts).items():
+        verdict = worst(group)
+        style = _STYLE.get(verdict.outcome, _BAD)
+        seconds = sum(item.seconds for item in group)
+        table.add_row(
+            Text(subject if subject != previous else ""),
+            Text(verdict.route.id),
+            Text(str(verdict.outcome), style=style),
+            Text(used(group)),
+            Text(f"{seconds:.1f} s"),
+            Text("" if verdict.passed else verdict.reason),
+        )
+        previous = subject
+    return table
+
+
+def _groups(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], list[Verdict]]:
+    """Verdicts by subject and route, subjects together, in the order they were reached."""
+    groups: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        groups.setdefault((verdict.subject, verdict.route.id), []).append(verdict)
+    subjects = list(dict.fromkeys(subject for subject, _ in groups))
+    return dict(sorted(groups.items(), key=lambda item: subjects.index(item[0][0])))
+
+
+def used(group: Iterable[Verdict]) -> str:
+    """How much of its allowance the worst output used: `0.31`, `17x`; empty when magnitudes were not reached."""
+    for verdict in group:
+        needs, allowance = verdict.evidence.get("needs"), verdict.evidence.get("allowance")
+        if verdict.check == "parity" and allowance is not None and needs is not None:
+            if not isinstance(needs, (int, float)):
+                return str(needs)
+            share = needs / allowance.get("factor", 1.0)
+            return f"{share:.2f}" if share < 10 else f"{share:.3g}x"
+    return ""
+
+
+def footer(verdicts: Sequence[Verdict]) -> list[str]:
+    """One line of counts, then one for each reason why routes were skipped."""
+    groups = _groups(verdicts)
+    outcomes = Counter(str(worst(group).outcome) for group in groups.values())
+    lines = [f"{len(groups)} routes: " + ", ".join(f"{count} {name}" for name, count in outcomes.items())]
+    skipped = Counter(worst(group).reason for group in groups.values() if worst(group).outcome is Outcome.SKIPPED)
+    return lines + [f"skipped {count}: {reason}" for reason, count in skipped.items()]

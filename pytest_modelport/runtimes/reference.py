@@ -1,0 +1,39 @@
+"""ONNX files in onnx's own Python evaluator: slow, and the closest thing to the standard's word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_modelport.artifact import Manifest
+from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.wire import Array
+
+REQUIRES = {"onnx": "onnx>=1.16"}
+DEVICES = ("cpu",)
+OPENS = "onnx"
+EXTRA = "onnx"
+
+
+class ReferenceSession:
+    """`onnx.reference.ReferenceEvaluator`."""
+
+    def __init__(self, path: Path) -> None:
+        import onnx
+        import onnx.reference
+
+        self._evaluator = onnx.reference.ReferenceEvaluator(str(path))
+        self.options = {"evaluator": "onnx.reference", "onnx": onnx.__version__}
+
+    def run(self, feed: Feed) -> Answer:
+        """One call."""
+        wanted = set(self._evaluator.input_names)
+        feeds = {name: array.numpy().copy() for name, array in feed.inputs.items() if name in wanted}
+        results = self._evaluator.run(None, feeds)
+        return Answer(
+            tuple((name, Array.of(result)) for name, result in zip(self._evaluator.output_names, results, strict=True))
+        )
+
+
+def open(folder: Path, manifest: Manifest, device: str, threads: int) -> ReferenceSession:  # noqa: ARG001
+    """Open the file. Raises what onnx raises."""
+    return ReferenceSession(folder / manifest.entry)

@@ -1,0 +1,24 @@
+"""TorchScript files, opened with `torch.jit.load`."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from pytest_modelport.artifact import Manifest
+from pytest_modelport.torchcall import TorchSession
+
+REQUIRES = {"torch": "torch"}
+DEVICES = ("cpu", "cuda")
+OPENS = "torchscript"
+EXTRA = ""
+
+
+def open(folder: Path, manifest: Manifest, device: str, threads: int) -> TorchSession:
+    """Load onto `device`. Raises what torch raises."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.* is deprecated", category=DeprecationWarning)
+        module = torch.jit.load(folder / manifest.entry, map_location=device)
+    return TorchSession(module, manifest, device, threads)

@@ -1,0 +1,79 @@
+"""torch tensors <-> arrays, and the few things Modelport does with a nest of tensors."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from pytest_modelport import tree
+from pytest_modelport.sample import Sample
+from pytest_modelport.wire import Array
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is a leaf of inputs and outputs."""
+    return isinstance(value, torch.Tensor)
+
+
+def is_inexact(value: Any) -> bool:
+    """Whether `value` is a tensor whose numbers are rounded: floating point or complex."""
+    return isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """`float32` for `torch.float32`."""
+    return str(dtype).removeprefix("torch.")
+
+
+def to_array(tensor: torch.Tensor) -> Array:
+    """A copy of the tensor's values in C order. Raises `TypeError` for sparse, quantized and other non-dense tensors."""
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+        raise TypeError(f"a {tensor.layout} tensor of dtype {tensor.dtype} cannot be compared: return a dense one")
+    dense = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    data = dense.reshape(-1).view(torch.uint8).numpy().tobytes() if dense.numel() else b""
+    return Array(dtype_name(dense.dtype), tuple(dense.shape), data)
+
+
+def to_tensor(array: Array, device: str = "cpu") -> torch.Tensor:
+    """A tensor that owns its memory."""
+    dtype = getattr(torch, array.dtype)
+    if not array.data:
+        return torch.empty(array.shape, dtype=dtype, device=device)
+    return torch.frombuffer(bytearray(array.data), dtype=dtype).reshape(array.shape).to(device)
+
+
+def fresh(sample: Sample, device: str = "cpu") -> Sample:
+    """A copy of the sample whose tensors can be changed in place without the caller noticing. Strides are kept."""
+
+    def copy(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.detach().clone(memory_format=torch.preserve_format).to(device).requires_grad_(tensor.requires_grad)
+
+    args, kwargs = tree.replace((sample.args, dict(sample.kwargs)), is_tensor, copy)
+    return Sample(args, kwargs)
+
+
+def seed_all(seed: int) -> None:
+    """Seed torch, NumPy's global generator and `random`."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+@contextmanager
+def restored_rng() -> Iterator[None]:
+    """Leave torch's, NumPy's and Python's global generators as they were."""
+    state = (torch.get_rng_state(), np.random.get_state(), random.getstate())
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state[0])
+        np.random.set_state(state[1])
+        random.setstate(state[2])
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)

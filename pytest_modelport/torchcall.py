@@ -1,0 +1,50 @@
+"""Calling a loaded torch artifact with a feed. Shared by the runtimes that run in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pytest_modelport import tree
+from pytest_modelport.artifact import Manifest
+from pytest_modelport.feed import Answer, Feed
+
+
+class TorchSession:
+    """A callable torch artifact, called with the subject's nested arguments or with flat tensors, as its manifest says."""
+
+    def __init__(self, function: Callable[..., Any], manifest: Manifest, device: str, threads: int) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self._function, self._manifest, self._device = function, manifest, device
+        self.options = {"device": device, "intra_op_threads": threads, "torch": torch.__version__}
+
+    def run(self, feed: Feed) -> Answer:
+        """One call, without gradients. Inputs that the artifact changes in place come back in `mutated`."""
+        import torch
+
+        from pytest_modelport.tensors import is_tensor, to_array, to_tensor
+
+        tensors = {name: to_tensor(array, self._device) for name, array in feed.inputs.items()}
+        with torch.no_grad():
+            if self._manifest.call == "flat":
+                result = self._function(*tensors.values())
+            else:
+                args, kwargs = tree.build(feed.spec, list(tensors.values()))
+                result = self._function(*args, **kwargs)
+        flat = tree.flatten(result, is_tensor)
+        mutated = {
+            name: after
+            for name, tensor in tensors.items()
+            if (after := to_array(tensor)).shape != feed.inputs[name].shape or after.data != feed.inputs[name].data
+        }
+        outputs = [to_array(tensor) for _, tensor in flat.leaves]
+        constants = tuple((tree.name(path, root="output"), value) for path, value in flat.constants)
+        return Answer(tuple(zip(self._names(flat), outputs, strict=True)), constants, mutated)
+
+    def _names(self, flat: tree.Flat) -> tuple[str, ...]:
+        """The port's own names where it has any; a flat artifact's outputs are the promised ones, in order."""
+        if self._manifest.call == "flat" and len(flat.leaves) == len(self._manifest.outputs):
+            return tuple(value.name for value in self._manifest.outputs)
+        return tree.names(flat.leaves, root="output")

@@ -1,0 +1,178 @@
+"""Outcomes, verdicts and the report made of them: frozen values that travel as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+from pytest_modelport.errors import UsageError
+from pytest_modelport.route import Route
+
+SCHEMA = 1
+
+
+class Outcome(str, Enum):
+    """What is known about one question, from best to worst."""
+
+    PASSED = "passed"
+    SKIPPED = "skipped"
+    INCONCLUSIVE = "inconclusive"
+    UNSUPPORTED = "unsupported"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    ERROR = "error"
+
+    @property
+    def severity(self) -> int:
+        """0 for passed, growing with how bad it is."""
+        return list(Outcome).index(self)
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Stage(str, Enum):
+    """Where on the way the verdict was reached."""
+
+    TRANSFORM = "transform"
+    EXPORT = "export"
+    CONVERT = "convert"
+    OPEN = "open"
+    RUN = "run"
+    COMPARE = "compare"
+    BUDGET = "budget"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to one check of one route.
+
+    `reason` is one line whose first 60 characters carry the fact. `evidence` holds JSON values only: the figures behind the
+    reason, where the allowance came from, and the smallest one that would have passed.
+    """
+
+    route: Route
+    check: str
+    stage: Stage
+    outcome: Outcome
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    subject: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome is Outcome.PASSED
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as JSON values."""
+        return {
+            **asdict(self),
+            "route": {**asdict(self.route), "transforms": list(self.route.transforms)},
+            "stage": self.stage.value,
+            "outcome": self.outcome.value,
+            "evidence": dict(self.evidence),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Verdict:
+        """The inverse of `to_dict`. Raises `UsageError` when a field is missing or unknown."""
+        try:
+            route = data["route"]
+            return cls(
+                **{
+                    **data,
+                    "route": Route(route["target"], route["device"], tuple(route["transforms"])),
+                    "stage": Stage(data["stage"]),
+                    "outcome": Outcome(data["outcome"]),
+                    "notes": tuple(data["notes"]),
+                }
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"not a Modelport verdict: {error!r}") from error
+
+
+def jsonable(value: Any) -> Any:
+    """`value` in JSON's terms: tuples as lists, NaN and infinities as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    return value
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict that decides a route. Raises `ValueError` when there is none."""
+    return max(verdicts, key=lambda verdict: verdict.outcome.severity)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Every verdict of one request, and the versions they are about."""
+
+    verdicts: tuple[Verdict, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def routes(self) -> dict[Route, tuple[Verdict, ...]]:
+        """The verdicts by route, in the order the routes were asked for."""
+        routes: dict[Route, tuple[Verdict, ...]] = {}
+        for verdict in self.verdicts:
+            routes[verdict.route] = (*routes.get(verdict.route, ()), verdict)
+        return routes
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """Each route's id with its outcome, which is its worst verdict's."""
+        return {route.id: worst(verdicts).outcome for route, verdicts in self.routes.items()}
+
+    @property
+    def passed(self) -> bool:
+        """Green: at least one route, parity proven on every one of them, and no verdict that is anything but passed."""
+        routes = self.routes.values()
+        return (
+            bool(routes)
+            and all(any(verdict.check == "parity" for verdict in verdicts) for verdicts in routes)
+            and all(verdict.passed for verdict in self.verdicts)
+        )
+
+    def __str__(self) -> str:
+        rows = [f"{v.route.id}: {v.check} {v.outcome.value}: {v.reason}" for v in self.verdicts]
+        return "\n".join([f"{'passed' if self.passed else 'not passed'}: {len(self.routes)} routes", *rows])
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """JSON text; strict (no NaN), with the schema's version."""
+        document = {
+            "schema": SCHEMA,
+            "passed": self.passed,
+            "environment": dict(self.environment),
+            "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+        }
+        return json.dumps(document, indent=indent, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """The inverse of `to_json`. Raises `UsageError` for other documents, other schema versions and edited results."""
+        try:
+            document = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"not a Modelport report: {error}") from error
+        schema = document.get("schema") if isinstance(document, dict) else None
+        if schema != SCHEMA:
+            raise UsageError(f"report schema {schema!r} is not readable here: this version reads schema {SCHEMA}")
+        report = cls(tuple(Verdict.from_dict(item) for item in document["verdicts"]), document["environment"])
+        if report.passed != document["passed"]:
+            raise UsageError(f"report says passed={document['passed']} but its verdicts say {report.passed}: it was edited")
+        return report

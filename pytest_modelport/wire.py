@@ -1,0 +1,93 @@
+"""Tensors between processes: bytes + shape + logical dtype in a memory-mapped file.
+
+Standard library and NumPy only, because the clean room may run under an interpreter that has nothing else. No pickle: an
+artifact's process must not be able to hand code back.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+_ALIGN = 64
+#: Logical dtypes NumPy has under the same name. Everything else travels as raw bytes of a known width.
+_NUMPY = frozenset(
+    [
+        "bool",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "float16",
+        "float32",
+        "float64",
+        "complex64",
+        "complex128",
+    ]
+)
+
+
+class Description(TypedDict):
+    """Where one array lies in its file."""
+
+    dtype: str
+    shape: list[int]
+    offset: int
+    nbytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Array:
+    """A dense tensor in C order. `dtype` is torch's name without the prefix: `float32`, `bfloat16`, `bool`."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes | memoryview
+
+    @classmethod
+    def of(cls, array: npt.ArrayLike) -> Array:
+        """From a NumPy array (ml_dtypes' bfloat16 and float8 included)."""
+        dense = np.ascontiguousarray(array).reshape(np.shape(array))
+        return cls(str(dense.dtype), dense.shape, dense.tobytes())
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """A read-only NumPy array. bfloat16 becomes float32, which holds each of its values exactly.
+
+        Raises `TypeError` for dtypes NumPy cannot hold (float8).
+        """
+        if self.dtype == "bfloat16":
+            bits = np.frombuffer(self.data, np.uint16).astype(np.uint32) << 16
+            return bits.view(np.float32).reshape(self.shape)
+        if self.dtype not in _NUMPY:
+            raise TypeError(f"dtype {self.dtype} has no NumPy equivalent")
+        return np.frombuffer(self.data, np.dtype(self.dtype)).reshape(self.shape)
+
+
+def write(path: Path, arrays: Iterable[Array]) -> list[Description]:
+    """Write `arrays` into one file; returns where each lies. Raises `OSError` (a full disk, say)."""
+    table: list[Description] = []
+    with path.open("wb") as file:
+        for array in arrays:
+            file.write(b"\0" * (-file.tell() % _ALIGN))
+            data = memoryview(array.data).cast("B")
+            table.append({"dtype": array.dtype, "shape": list(array.shape), "offset": file.tell(), "nbytes": data.nbytes})
+            file.write(data)
+    return table
+
+
+def read(path: Path, table: Sequence[Description]) -> list[Array]:
+    """Map the file and return views into it; they stay valid after the file is unlinked."""
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        view = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)) if size else memoryview(b"")
+    return [Array(row["dtype"], tuple(row["shape"]), view[row["offset"] : row["offset"] + row["nbytes"]]) for row in table]

@@ -1,0 +1,87 @@
+"""What lives as long as a session: the scratch folder, the clean rooms, and what routes of one subject share."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from pytest_modelport.cleanroom.room import Room
+
+T = TypeVar("T")
+
+
+class Workspace:
+    """Scratch folder, clean rooms, and the memory of finished references and exports.
+
+    folder: where artifacts go; a temporary one when None. keep_all: leave everything behind on `close`, not only what `keep`
+    was called for.
+    """
+
+    def __init__(self, folder: Path | None = None, *, keep_all: bool = False) -> None:
+        self._temporary, self._keep_all = folder is None, keep_all
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="modelport-"))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._rooms: dict[int, Room] = {}
+        self._memory: dict[Hashable, Any] = {}
+        self._kept: set[Path] = set()
+        self._numbers = itertools.count()
+        self._owner = os.getpid()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def room(self, threads: int) -> Room:
+        """The clean room whose processes run this many threads."""
+        if threads not in self._rooms:
+            scratch = self.folder / f"cleanroom-{threads}"
+            scratch.mkdir(exist_ok=True)
+            self._rooms[threads] = Room(scratch, threads=threads)
+        return self._rooms[threads]
+
+    def warm(self, threads: int, modules: Sequence[str]) -> None:
+        """Start a clean room early, so that its imports overlap with the first export."""
+        if threads not in self._rooms:
+            self.room(threads).start(modules)
+
+    def fresh(self, name: str) -> Path:
+        """A new empty folder. Raises `OSError` when it cannot be made."""
+        folder = self.folder / f"{next(self._numbers):03d}-{name}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The result of `make`, computed the first time this key is asked for. What raises is asked for again."""
+        if key not in self._memory:
+            self._memory[key] = make()
+        return cast("T", self._memory[key])
+
+    def keep(self, folder: Path) -> None:
+        """Leave this folder behind on `close`: something in it failed and will be looked at."""
+        self._kept.add(folder)
+
+    def close(self) -> None:
+        """End the clean rooms and remove what is not kept."""
+        for room in self._rooms.values():
+            room.close()
+        self._rooms.clear()
+        self._memory.clear()
+        if self._keep_all or os.getpid() != self._owner:
+            return
+        for child in self.folder.iterdir():
+            if child.is_dir() and child not in self._kept:
+                shutil.rmtree(child, ignore_errors=True)
+            elif child not in self._kept:
+                child.unlink(missing_ok=True)
+        if self._temporary and not self._kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
