@@ -22,6 +22,7 @@ from pytest_modelport.isolate import Crashed, Done, Ending, Raised, TimedOut, ru
 from pytest_modelport.reference import Reference, SubjectFailed
 from pytest_modelport.route import Route
 from pytest_modelport.sample import Call
+from pytest_modelport.signature import Signature
 from pytest_modelport.tolerance import Tolerance
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 from pytest_modelport.wire import Array
@@ -222,19 +223,24 @@ class Bench:
         )
 
     @contextlib.contextmanager
-    def session(self) -> Iterator[RemoteSession]:
-        """The artifact opened in the clean room. Raises `Stopped`."""
-        artifact, room = self.artifact, self.workspace.room(self.case.threads)
-        try:
-            opened = room.open(self.runtime, artifact.folder, self.route.device, self.case.threads, self.case.timeout)
-            session = opened.__enter__()
-        except RoomEnded as ended:
-            raise self.stopped(Stage.OPEN, ended, "opening the artifact") from None
-        try:
-            self.__dict__["artifact"] = artifact.opened(f"{self.runtime}-{self.route.device}", session.options)
+    def session(self, runtime: str = "") -> Iterator[RemoteSession]:
+        """The artifact opened in the clean room, by the route's runtime or another one. Raises `Stopped`."""
+        artifact, room, opener = self.artifact, self.workspace.room(self.case.threads), runtime or self.runtime
+        with contextlib.ExitStack() as stack:
+            try:
+                opened = room.open(opener, artifact.folder, self.route.device, self.case.threads, self.case.timeout)
+                session = stack.enter_context(opened)
+            except RoomEnded as ended:
+                raise self.stopped(Stage.OPEN, ended, "opening the artifact") from None
+            if not runtime:
+                self.__dict__["artifact"] = artifact.opened(f"{opener}-{self.route.device}", session.options)
             yield session
-        finally:
-            opened.__exit__(None, None, None)
+
+    def traced(self, step: int) -> list[Signature]:
+        """Signatures of every value the port computes in one call, after the calls before it. Raises `RoomEnded`."""
+        room = self.workspace.room(self.case.threads)
+        feeds = [(self.feed(call), call.seed) for call in self.case.calls[: step + 1]]
+        return room.trace(self.runtime, self.artifact.folder, self.route.device, self.case.threads, feeds, self.case.timeout)
 
     def stopped(self, stage: Stage, ended: RoomEnded, doing: str) -> Stopped:
         """What a request to the clean room that did not come back means for the route."""
@@ -252,7 +258,7 @@ class Bench:
 
         manifest = self.artifact.manifest
         given = inputs(self.case.module, call.sample)
-        arrays = {item.name: to_array(item.tensor) for item in given.tensors}
+        arrays = {item.name: to_array(item.tensor, strided=True) for item in given.tensors}
         if manifest.call != "natural":
             problem = _misfit(given, self.case.inputs)
             if problem:

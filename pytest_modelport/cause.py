@@ -20,17 +20,8 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 #: Errors of the disk, not of the model.
 _STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO})
 #: Code that is never the user's: an exporter's own frames do not say where the model is at fault.
-_MACHINERY = (
-    "torch",
-    "onnx",
-    "onnxscript",
-    "onnx_ir",
-    "pytest_modelport",
-    "numpy",
-    "onnxruntime",
-    "contextlib.py",
-    "sympy",
-)
+_MACHINERY = ("torch", "onnx", "onnxscript", "onnx_ir", "numpy", "onnxruntime", "sympy")
+_OURSELVES = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -116,8 +107,11 @@ def _frames(error: BaseException) -> Iterator[TracebackType]:
         frame = frame.tb_next
 
 
-def _machinery(file: str) -> bool:
+def is_machinery(file: str) -> bool:
+    """Whether code in this file is never the user's: torch, exporters, the standard library, Modelport."""
     path = Path(file)
+    if path.is_relative_to(_OURSELVES):
+        return True
     if path.is_relative_to(sys.base_prefix) and "site-packages" not in path.parts:
         return True
     parts = path.parts[path.parts.index("site-packages") + 1 :] if "site-packages" in path.parts else path.parts[-2:]
@@ -132,7 +126,7 @@ def _where(errors: list[BaseException], paths: Mapping[int, str]) -> tuple[str, 
             owner = paths.get(id(frame.tb_frame.f_locals.get("self")))
             module = owner if owner is not None else module
             file = frame.tb_frame.f_code.co_filename
-            if not _machinery(file) and not file.startswith("<"):
+            if not is_machinery(file) and not file.startswith("<"):
                 source = _source(file, frame.tb_lineno)
     return module, source
 
@@ -144,5 +138,5 @@ def _source(file: str, line: int) -> str:
 
 def _source_in_text(text: str) -> str:
     """The last user frame that an error message quotes (exporters put the model's stack into their text)."""
-    found = [match for match in _FRAME.finditer(text) if not _machinery(match["file"]) and not match["file"].startswith("<")]
+    found = [match for match in _FRAME.finditer(text) if not is_machinery(match["file"]) and not match["file"].startswith("<")]
     return _source(found[-1]["file"], int(found[-1]["line"])) if found else ""

@@ -126,7 +126,8 @@ def _magnitude(expected: Expected, got: Array, fixed: tuple[float, float] | None
     if not finite.any():
         return result
     truth = (_wide(eager) if fixed else oracle)[finite]
-    error = deviations(_wide(port)[finite], truth)
+    # What equals the law bit for bit is right, wherever the oracle lies.
+    error = np.where(port[finite] == eager[finite], 0.0, deviations(_wide(port)[finite], truth))
     scores = _fixed(error, np.abs(truth), fixed) if fixed else _measured(error, np.abs(truth), expected, finite)
     index = tuple(int(i) for i in np.argwhere(finite)[scores.worst])
     return {
@@ -175,7 +176,7 @@ def _measured(error: Floats, size: Floats, expected: Expected, finite: npt.NDArr
     # Few elements make a wide distribution of their mean, which the second factor allows for.
     whole = max(expected.noise.rms, _rms(floor)) * (1 + 2 / math.sqrt(error.size))
     score = max(_rms(error) / whole if math.isfinite(whole) else 0.0, float(ratio[worst]))
-    return _Scores(score, worst, float(unit[worst]), int((~settled).sum()))
+    return _Scores(score, worst, float(unit[worst]), int((~settled & (error > 0)).sum()))
 
 
 def _ratio(error: Floats, allowed: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pytest_modelport.bench import Bench
     from pytest_modelport.export import Exported, Request
     from pytest_modelport.feed import Answer, Feed
+    from pytest_modelport.signature import Signature
     from pytest_modelport.verdict import Verdict
     from pytest_modelport.wire import Array
 
@@ -65,6 +66,21 @@ class Runtime(Protocol):
 
     def open(self, folder: Path, manifest: Manifest, device: str, threads: int) -> Session:
         """Open the artifact. Any exception means: this runtime cannot load it."""
+
+
+class Traceable(Runtime, Protocol):
+    """A runtime that can also show what happens inside. Optional."""
+
+    def trace(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        device: str,
+        threads: int,
+        feeds: list[tuple[Feed, int]],
+        seed: Callable[[int], None],
+    ) -> Iterator[Signature]:
+        """Signatures of every value computed for the last feed, after the feeds before it, each with its seed."""
 
 
 class Check(Protocol):

@@ -21,6 +21,7 @@ from pytest_modelport.sample import Call
 from pytest_modelport.snapshot import Snapshot
 from pytest_modelport.subject import paths
 from pytest_modelport.tensors import fresh, is_inexact, is_tensor, restored_rng, seed_all, to_array
+from pytest_modelport.trace import Tracer
 
 Convert = Callable[[torch.Tensor], torch.Tensor]
 
@@ -75,6 +76,23 @@ def without(module: nn.Module, calls: Sequence[Call], device: str, out: Path, *,
     with torch.no_grad():
         tensor.copy_(tensor.flatten().roll(1).reshape(tensor.shape) * 1.5 + 1)
     return _run(module, calls[:1], device, out, lambda value: value)
+
+
+def trace(module: nn.Module, calls: Sequence[Call], device: str, out: Path, *, step: int) -> dict[str, Any]:  # noqa: ARG001
+    """Every operation of one call, after the calls before it; and which operation made which output."""
+    module = placed(module, device)
+    with torch.no_grad():
+        for call in calls[:step]:
+            before = fresh(call.sample, device)
+            seed_all(call.seed)
+            module(*before.args, **before.kwargs)
+        sample = fresh(calls[step].sample, device)
+        seed_all(calls[step].seed)
+        with current_module(module) as here, Tracer(here) as tracer:
+            made, flat = _leaves(module(*sample.args, **sample.kwargs))
+    producers = dict(zip(tree.names(flat.leaves, root="output"), map(tracer.producer, made), strict=True))
+    outputs = {name: number for name, number in producers.items() if number is not None}
+    return {"operations": tracer.operations, "outputs": outputs}
 
 
 def noisy(

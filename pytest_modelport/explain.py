@@ -55,6 +55,7 @@ def _facts(verdict: Verdict) -> list[tuple[str, str]]:
     rows += _comparison(evidence.get("comparison"), evidence.get("allowance"), evidence.get("needs"))
     rows += [("where", str(evidence["where"]))] if evidence.get("where") else []
     rows += [("blame", str(evidence["blame"]))] if evidence.get("blame") else []
+    rows += [("sample", str(evidence["sample"]))] if evidence.get("sample") else []
     rows += _calls(evidence.get("calls"))
     rows += _cause(evidence.get("cause"))
     rows += [(key, f"{name}: {said}") for key in ("damaged", "unexplained") for name, said in evidence.get(key, {}).items()][:5]
@@ -81,7 +82,7 @@ def _comparison(measured: Any, allowance: Any, needs: Any) -> list[tuple[str, st
                 f"rms error {measured['error']:.3g}, noise {measured['noise']:.3g}, magnitude {measured['magnitude']:.3g}",
             )
         )
-    if allowance:
+    if allowance and not (measured["nonfinite"] or measured["different"]):
         rows.append(("allowance", _allowance(allowance, needs)))
     return rows
 

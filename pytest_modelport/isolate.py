@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Job = Callable[[], Any]
 _TAIL_LINES = 12
+#: What faulthandler adds to every crash.
+_NO_NEWS = ("Extension modules:", "Current thread", "Thread 0x", "  <no Python frame>")
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,14 @@ def forks() -> bool:
 
 
 def tail(log: Path) -> str:
-    """The last lines a process wrote before it died."""
+    """The last lines a process wrote before it died, without our own frames and lists of loaded modules."""
     try:
-        lines = log.read_text(errors="replace").strip().splitlines()
+        lines = log.read_text(errors="replace").splitlines()
     except FileNotFoundError:
         return ""
-    return "\n".join(lines[-_TAIL_LINES:])
+    ours = str(Path(__file__).parent)
+    said = [line for line in lines if line.strip() and ours not in line and not line.startswith(_NO_NEWS)]
+    return "\n".join(said[-_TAIL_LINES:])
 
 
 def signal_name(status: int) -> str:

@@ -25,7 +25,28 @@ _CONTRACTIONS = frozenset({"mm", "addmm", "bmm", "baddbmm", "convolution"})
 _SUMS = frozenset({"sum", "mean"})
 _LANES = 8
 #: Documented not to say which of several equal elements comes first.
-_TIES = frozenset({"sort", "topk", "kthvalue", "median", "mode"})
+_TIES = frozenset({"sort", "topk", "kthvalue", "median"})
+
+
+def _gelu(x: torch.Tensor, *, approximate: str = "none") -> torch.Tensor:
+    if approximate == "none":
+        return x * 0.5 * (1 + torch.erf(x * math.sqrt(0.5)))
+    return x * 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def _softplus(x: torch.Tensor, beta: float = 1.0, threshold: float = 20.0) -> torch.Tensor:
+    return torch.where(x * beta > threshold, x, torch.log1p(torch.exp(x * beta)) / beta)
+
+
+#: Activations that torch documents by a formula and computes in one kernel. Other runtimes compute the formula, and what its
+#: steps round is fair: far out, where 1 + erf(x) cancels, that is more than the last place of the result.
+_FORMULAS = {
+    "gelu": _gelu,
+    "silu": lambda x: x * torch.sigmoid(x),
+    "mish": lambda x: x * torch.tanh(_softplus(x)),
+    "softplus": _softplus,
+    "log_sigmoid_forward": lambda x: (-_softplus(-x), x.new_empty(0)),
+}
 
 
 class MonteCarlo(TorchDispatchMode):
@@ -49,6 +70,9 @@ class MonteCarlo(TorchDispatchMode):
         tensors = operands(flat)
         if not is_arithmetic(func, tensors) or is_view(func):
             return func(*args, **kwargs)
+        if name in _FORMULAS:
+            with self:  # every step of the formula is an operation of its own
+                return _FORMULAS[name](*args, **kwargs)  # type: ignore[no-untyped-call]
         changes = bool(written(func, args, kwargs))
         before = [value.clone() if is_inexact(value) else value for value in flat] if changes else flat
         generators = Generators(tensors) if may_draw(func) else None
@@ -104,8 +128,10 @@ class MonteCarlo(TorchDispatchMode):
         step = units * self._amplitude * torch.finfo(tensor.dtype).eps
         if tensor.is_complex():
             parts = torch.view_as_real(tensor).double()
-            return torch.view_as_complex(parts * (1 + step * self._uniform(parts))).to(tensor.dtype)
-        return (tensor.double() * (1 + step * self._uniform(tensor))).to(tensor.dtype)
+            moved = torch.view_as_complex(parts * (1 + step * self._uniform(parts))).to(tensor.dtype)
+        else:
+            moved = (tensor.double() * (1 + step * self._uniform(tensor))).to(tensor.dtype)
+        return torch.where(moved.isfinite(), moved, tensor)  # the largest numbers have no neighbour to move to
 
     def _without_ties(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Select from elements none of which are equal, and return the original elements selected."""

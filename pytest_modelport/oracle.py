@@ -192,12 +192,12 @@ class Oracle(TorchDispatchMode):
             self._forget(targets)
             return
         for tensor in targets:
-            self.of(tensor).copy_(_rounded(self.of(tensor), tensor, widest))
+            self.of(tensor).copy_(_within(_rounded(self.of(tensor), tensor, widest), tensor))
         known = {tensor.untyped_storage()._cdata for tensor in tensors}
         for eager, value in zip(tree_flatten(result)[0], tree_flatten(exact)[0], strict=True):
             new = is_inexact(eager) and eager.numel() and eager.untyped_storage()._cdata not in known
             if new and is_inexact(value) and eager.shape == value.shape:
-                self._store(eager, _rounded(value, eager, widest))
+                self._store(eager, _within(_rounded(value, eager, widest), eager))
 
 
 def _parts(tensor: torch.Tensor) -> torch.Tensor:
@@ -213,3 +213,9 @@ def _strided(shadow: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
 def _rounded(value: torch.Tensor, eager: torch.Tensor, widest: int) -> torch.Tensor:
     """A result narrower than the operands was rounded on purpose (`x.half()`), so the oracle rounds too."""
     return value.to(eager.dtype).to(value.dtype) if torch.finfo(eager.dtype).bits < widest else value
+
+
+def _within(value: torch.Tensor, eager: torch.Tensor) -> torch.Tensor:
+    """What eager's dtype cannot hold is what eager made of it: overflow is the subject's behaviour, not an error of it."""
+    beyond = value.abs() > torch.finfo(eager.dtype).max
+    return torch.where(beyond | ~eager.isfinite(), eager.to(value.dtype), value)

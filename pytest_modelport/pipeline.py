@@ -85,8 +85,8 @@ def default_checks() -> tuple[str, ...]:
 
 def case_of(
     model: Any,
-    args: Any,
-    kwargs: Mapping[str, Any] | None,
+    args: Any = (),
+    kwargs: Mapping[str, Any] | None = None,
     *,
     dynamic_shapes: Any = None,
     samples: Iterable[Any] = (),
@@ -113,7 +113,7 @@ def case_of(
         calls=sequence(first.sample, further, seed),
         shapes=normalise(dynamic_shapes, given, first.parameters),
         tolerance=tolerance or Tolerance(),
-        key=subject.fingerprint(module, first.sample, *further),
+        key=f"{subject.fingerprint(module, first.sample, *further)}-{seed}",
         seed=seed,
         name=name or type(module).__name__,
         timeout=timeout,

@@ -18,8 +18,12 @@ Ranges = dict[str, tuple[int, int | None]]
 
 
 def call_style(request: Request) -> str:
-    """`natural` when plain containers hold all inputs and outputs, else `flat`: a clean room has none of the user's classes."""
-    return "natural" if request.inputs.buildable and tree.buildable(request.output_spec) else "flat"
+    """`natural` when plain containers of tensors hold all inputs and outputs, else `flat`.
+
+    A clean room has none of the user's classes, and a program that returns a string does not load again.
+    """
+    plain = request.inputs.buildable and tree.buildable(request.output_spec)
+    return "natural" if plain and not any(value is not None for value in request.output_constants.values()) else "flat"
 
 
 def notes(call: str) -> tuple[str, ...]:

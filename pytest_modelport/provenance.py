@@ -96,7 +96,7 @@ class Provenance(TorchDispatchMode):
         result = func(*args, **kwargs)
         results = [value for value in tree_flatten(result)[0] if isinstance(value, torch.Tensor)]
         if not is_view(func):
-            for tensor in (*results, *_written(func, args, kwargs)):
+            for tensor in (*results, *mutated(func, args, kwargs)):
                 self._mark(tensor, mask)
         if not mask & _INPUT:
             self._keep(results, mask, operands)
@@ -129,7 +129,7 @@ def _storage(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata) if tensor.layout is torch.strided else 0
 
 
-def _written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Tensor]:
+def mutated(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Tensor]:
     """The tensors, of any dtype, that the operation changes in place."""
     found: list[torch.Tensor] = []
     for position, argument in enumerate(func._schema.arguments):

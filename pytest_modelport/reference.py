@@ -15,8 +15,10 @@ import numpy.typing as npt
 from pytest_modelport import wire
 from pytest_modelport.cause import Cause
 from pytest_modelport.isolate import Done, Ending, Raised, run
+from pytest_modelport.localise import Operation
 from pytest_modelport.matching import Known
 from pytest_modelport.sample import Call
+from pytest_modelport.signature import Signature
 from pytest_modelport.tree import Spec
 
 if TYPE_CHECKING:
@@ -76,6 +78,14 @@ class Step:
     outputs: tuple[Expected, ...]
     constants: Mapping[str, Any]
     mutated: Mapping[int, Expected]
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """The operations of one call, and the number of the one that made each output."""
+
+    operations: Sequence[Operation]
+    outputs: Mapping[str, int]
 
 
 class SubjectFailed(Exception):
@@ -237,6 +247,26 @@ class Reference:
         arrays = wire.read(self._scratch / "without.bin", ending.value["table"])
         pairs = zip(self.steps[0].outputs, ending.value["calls"][0]["outputs"], strict=True)
         return any(bytes(arrays[index].data) != bytes(item.eager.data) for item, (_, index) in pairs)
+
+    def traced(self, step: int) -> Traced | None:
+        """Every operation of one call; None when it cannot be had."""
+        from pytest_modelport import evaluate
+
+        ending = self._job("trace", evaluate.trace, step=step)
+        if not isinstance(ending, Done):
+            return None
+        rows = ending.value["operations"]
+        operations = [
+            Operation(
+                row["name"],
+                row["module"],
+                row["source"],
+                tuple(row["sources"]),
+                tuple(map(Signature.from_list, row["signatures"])),
+            )
+            for row in rows
+        ]
+        return Traced(operations, ending.value["outputs"])
 
     def _count(self, arrays: list[wire.Array], record: Mapping[str, Any]) -> None:
         """Add one evaluation to every tensor's noise."""

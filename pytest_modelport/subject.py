@@ -7,7 +7,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -152,15 +152,15 @@ def _parameters(module: nn.Module, sample: Sample) -> tuple[list[tree.Path], lis
 
 
 def fingerprint(module: nn.Module, *samples: Sample) -> str:
-    """A digest of everything a run of these samples could depend on: classes, modes, tensors, attributes, inputs.
+    """A digest of what a run of these samples could depend on: classes and their code, modes, tensors, attributes, inputs.
 
     Two subjects with the same fingerprint share references and exports.
     """
     digest = hashlib.blake2b(digest_size=16)
+    seen: set[int] = set()
     for path, part in module.named_modules():
-        for piece in (path, type(part).__module__, type(part).__qualname__):
-            digest.update(piece.encode() + b"\0")
-        for chunk in _described(vars(part), set()):
+        digest.update(path.encode() + b"\0")
+        for chunk in (*_class(type(part), seen), *_described(vars(part), seen)):
             digest.update(chunk)
     for sample in samples:
         for chunk in _described([sample.args, dict(sample.kwargs)], set()):
@@ -168,22 +168,44 @@ def fingerprint(module: nn.Module, *samples: Sample) -> str:
     return digest.hexdigest()
 
 
+def _class(kind: type, seen: set[int]) -> Iterator[bytes]:
+    """A class by name and, outside torch, by the code of its methods: a notebook defines the same name again and again."""
+    for base in kind.__mro__:
+        yield f"{base.__module__}.{base.__qualname__}".encode()
+        if base.__module__.partition(".")[0] not in ("torch", "builtins") and id(base) not in seen:
+            seen.add(id(base))
+            for name, value in vars(base).items():
+                if isinstance(value, FunctionType):
+                    yield name.encode()
+                    yield from _code(value.__code__)
+
+
+def _code(code: CodeType) -> Iterator[bytes]:
+    yield code.co_code + repr((code.co_names, code.co_varnames, code.co_freevars)).encode()
+    for value in code.co_consts:
+        if isinstance(value, CodeType):
+            yield from _code(value)
+        else:
+            yield repr(value).encode()
+
+
 def _described(value: Any, seen: set[int]) -> Iterator[bytes]:
     """Bytes that differ when `value` differs, without addresses."""
     yield type(value).__qualname__.encode()
     if isinstance(value, _SCALARS):
         yield repr(value).encode()
-    elif id(value) in seen or isinstance(value, nn.Module):  # submodules are visited by path
+    elif isinstance(value, nn.Module):  # visited by path
         return
     elif is_tensor(value):
         yield from _tensor(value)
-    else:
+    elif id(value) not in seen:
         seen.add(id(value))
         yield from _contents(value, seen)
 
 
 def _tensor(value: torch.Tensor) -> Iterator[bytes]:
-    yield f"{value.dtype}{tuple(value.shape)}{value.stride() if value.layout is torch.strided else ''}{value.device}".encode()
+    strides = value.stride() if value.layout is torch.strided else ""
+    yield f"{value.dtype}{tuple(value.shape)}{strides}{value.device}{value.requires_grad}".encode()
     if value.layout is torch.strided and not value.is_quantized:
         yield bytes(to_array(value).data)
 
@@ -197,7 +219,17 @@ def _contents(value: Any, seen: set[int]) -> Iterator[bytes]:
         for item in value:
             yield from _described(item, seen)
     elif isinstance(value, FunctionType):
-        yield value.__qualname__.encode() + value.__code__.co_code + repr(value.__code__.co_consts).encode()
-        yield from _described(dict(inspect.getclosurevars(value).nonlocals), seen)
-    elif hasattr(value, "__dict__") and not isinstance(value, type) and not callable(value):
+        yield from _function(value, seen)
+    elif isinstance(value, (type, ModuleType)) or not hasattr(value, "__dict__"):
+        yield str(getattr(value, "__qualname__", getattr(value, "__name__", ""))).encode()
+    else:
+        yield from _class(type(value), seen)
         yield from _described(vars(value), seen)
+
+
+def _function(value: FunctionType, seen: set[int]) -> Iterator[bytes]:
+    yield value.__qualname__.encode()
+    yield from _code(value.__code__)
+    yield from _described([value.__defaults__, value.__kwdefaults__], seen)
+    used = inspect.getclosurevars(value)
+    yield from _described({**used.nonlocals, **used.globals}, seen)

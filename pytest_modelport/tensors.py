@@ -30,28 +30,49 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def to_array(tensor: torch.Tensor) -> Array:
-    """A copy of the tensor's values in C order. Raises `TypeError` for sparse, quantized and other non-dense tensors."""
+def to_array(tensor: torch.Tensor, *, strided: bool = False) -> Array:
+    """A copy of the tensor's values, in C order or, with `strided`, laid out as the tensor is.
+
+    Raises `TypeError` for sparse, quantized and other non-dense tensors.
+    """
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
         raise TypeError(f"a {tensor.layout} tensor of dtype {tensor.dtype} cannot be compared: return a dense one")
-    dense = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
-    data = dense.reshape(-1).view(torch.uint8).numpy().tobytes() if dense.numel() else b""
-    return Array(dtype_name(dense.dtype), tuple(dense.shape), data)
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if not plain.numel():
+        return Array(dtype_name(plain.dtype), tuple(plain.shape), b"")
+    if not strided or plain.is_contiguous():
+        return Array(dtype_name(plain.dtype), tuple(plain.shape), _bytes(plain.contiguous().reshape(-1)))
+    return Array(dtype_name(plain.dtype), tuple(plain.shape), _bytes(_window(plain)), tuple(plain.stride()))
+
+
+def _window(tensor: torch.Tensor) -> torch.Tensor:
+    """The memory from the tensor's first element to its last one, as a vector."""
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.as_strided((last + 1,), (1,))
+
+
+def _bytes(vector: torch.Tensor) -> bytes:
+    return vector.view(torch.uint8).numpy().tobytes()
 
 
 def to_tensor(array: Array, device: str = "cpu") -> torch.Tensor:
-    """A tensor that owns its memory."""
+    """A tensor that owns its memory, laid out as the array is."""
     dtype = getattr(torch, array.dtype)
-    if not array.data:
+    if not len(array.data):
         return torch.empty(array.shape, dtype=dtype, device=device)
-    return torch.frombuffer(bytearray(array.data), dtype=dtype).reshape(array.shape).to(device)
+    memory = torch.frombuffer(bytearray(array.data), dtype=dtype).to(device)
+    return memory.reshape(array.shape) if array.strides is None else memory.as_strided(array.shape, array.strides)
 
 
 def fresh(sample: Sample, device: str = "cpu") -> Sample:
     """A copy of the sample whose tensors can be changed in place without the caller noticing. Strides are kept."""
 
     def copy(tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.detach().clone(memory_format=torch.preserve_format).to(device).requires_grad_(tensor.requires_grad)
+        if tensor.layout is not torch.strided or not tensor.numel() or tensor.is_contiguous():
+            twin = tensor.detach().clone()
+        else:
+            twin = _window(tensor.detach()).clone().as_strided(tensor.shape, tensor.stride())
+        return twin.to(device).requires_grad_(tensor.requires_grad)
 
     args, kwargs = tree.replace((sample.args, dict(sample.kwargs)), is_tensor, copy)
     return Sample(args, kwargs)

@@ -109,7 +109,7 @@ def _floats(comparison: Comparison, place: str, linear: Callable[[], bool], *, f
     if comparison.unsettled:
         text = f"{comparison.unsettled} of {comparison.count} elements of {place} cannot be judged: no finite noise"
         return Opinion(Outcome.INCONCLUSIVE, text, comparison.score / limit)
-    if not fixed and comparison.noise > worth(comparison) and not linear():
+    if not fixed and comparison.error and comparison.noise > worth(comparison) and not linear():
         share = comparison.noise / comparison.magnitude if comparison.magnitude else math.inf
         text = f"{place} is not decidable: the subject's own evaluations differ by {share:.2g} of its size"
         return Opinion(Outcome.INCONCLUSIVE, text, comparison.score / limit)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pytest_modelport import tree
 from pytest_modelport.artifact import Manifest
 from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.signature import Signature
 
 
 class TorchSession:
@@ -35,9 +36,10 @@ class TorchSession:
                 result = self._function(*args, **kwargs)
         flat = tree.flatten(result, is_tensor)
         mutated = {
-            name: after
+            name: to_array(tensor)
             for name, tensor in tensors.items()
-            if (after := to_array(tensor)).shape != feed.inputs[name].shape or after.data != feed.inputs[name].data
+            if (after := to_array(tensor, strided=True)).shape != feed.inputs[name].shape
+            or after.data != feed.inputs[name].data
         }
         outputs = [to_array(tensor) for _, tensor in flat.leaves]
         constants = tuple((tree.name(path, root="output"), value) for path, value in flat.constants)
@@ -48,3 +50,18 @@ class TorchSession:
         if self._manifest.call == "flat" and len(flat.leaves) == len(self._manifest.outputs):
             return tuple(value.name for value in self._manifest.outputs)
         return tree.names(flat.leaves, root="output")
+
+
+def traced(session: TorchSession, feeds: list[tuple[Feed, int]], seed: Callable[[int], None]) -> Iterator[Signature]:
+    """Every value a torch artifact computes for the last of these feeds, after the feeds before it."""
+    from pytest_modelport.trace import Tracer
+
+    for feed, number in feeds[:-1]:
+        seed(number)
+        session.run(feed)
+    feed, number = feeds[-1]
+    seed(number)
+    with Tracer(lambda: "") as tracer:
+        session.run(feed)
+    for operation in tracer.operations:
+        yield from map(Signature.from_list, operation["signatures"])

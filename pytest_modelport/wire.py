@@ -42,17 +42,22 @@ class Description(TypedDict):
 
     dtype: str
     shape: list[int]
+    strides: list[int] | None
     offset: int
     nbytes: int
 
 
 @dataclass(frozen=True, eq=False)
 class Array:
-    """A dense tensor in C order. `dtype` is torch's name without the prefix: `float32`, `bfloat16`, `bool`."""
+    """A tensor's memory. `dtype` is torch's name without the prefix: `float32`, `bfloat16`, `bool`.
+
+    strides: in elements, None for C order; data: the memory from the first element to the last one in it.
+    """
 
     dtype: str
     shape: tuple[int, ...]
     data: bytes | memoryview
+    strides: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, array: npt.ArrayLike) -> Array:
@@ -66,11 +71,15 @@ class Array:
         Raises `TypeError` for dtypes NumPy cannot hold (float8).
         """
         if self.dtype == "bfloat16":
-            bits = np.frombuffer(self.data, np.uint16).astype(np.uint32) << 16
-            return bits.view(np.float32).reshape(self.shape)
-        if self.dtype not in _NUMPY:
+            memory: npt.NDArray[Any] = (np.frombuffer(self.data, np.uint16).astype(np.uint32) << 16).view(np.float32)
+        elif self.dtype in _NUMPY:
+            memory = np.frombuffer(self.data, np.dtype(self.dtype))
+        else:
             raise TypeError(f"dtype {self.dtype} has no NumPy equivalent")
-        return np.frombuffer(self.data, np.dtype(self.dtype)).reshape(self.shape)
+        if self.strides is None:
+            return memory.reshape(self.shape)
+        steps = [stride * memory.itemsize for stride in self.strides]
+        return np.lib.stride_tricks.as_strided(memory, self.shape, steps, writeable=False)
 
 
 def write(path: Path, arrays: Iterable[Array]) -> list[Description]:
@@ -80,7 +89,15 @@ def write(path: Path, arrays: Iterable[Array]) -> list[Description]:
         for array in arrays:
             file.write(b"\0" * (-file.tell() % _ALIGN))
             data = memoryview(array.data).cast("B")
-            table.append({"dtype": array.dtype, "shape": list(array.shape), "offset": file.tell(), "nbytes": data.nbytes})
+            table.append(
+                {
+                    "dtype": array.dtype,
+                    "shape": list(array.shape),
+                    "strides": None if array.strides is None else list(array.strides),
+                    "offset": file.tell(),
+                    "nbytes": data.nbytes,
+                }
+            )
             file.write(data)
     return table
 
@@ -90,4 +107,12 @@ def read(path: Path, table: Sequence[Description]) -> list[Array]:
     with path.open("rb") as file:
         size = path.stat().st_size
         view = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)) if size else memoryview(b"")
-    return [Array(row["dtype"], tuple(row["shape"]), view[row["offset"] : row["offset"] + row["nbytes"]]) for row in table]
+    return [
+        Array(
+            row["dtype"],
+            tuple(row["shape"]),
+            view[row["offset"] : row["offset"] + row["nbytes"]],
+            None if row["strides"] is None else tuple(row["strides"]),
+        )
+        for row in table
+    ]

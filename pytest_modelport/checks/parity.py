@@ -12,6 +12,7 @@ import numpy as np
 from pytest_modelport.bench import Bench, Stopped
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.compare import Comparison, compare, describe
+from pytest_modelport.diagnose import Suspect, diagnose
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Raised
 from pytest_modelport.reference import EVALUATIONS, Expected, Reference, Step
@@ -135,7 +136,33 @@ class _Finding:
         comparison, opinion = worst
         if opinion.outcome is Outcome.PASSED:
             opinion = replace(opinion, reason=self._summary(opinions))
-        return self._say(Stage.COMPARE, opinion, {**self._figures(comparison), "calls": samples}, notes)
+        evidence = {**self._figures(comparison), **self._diagnosis(comparison, opinion), "calls": samples}
+        evidence["sample"] = self._sample(comparison.call)
+        return self._say(Stage.COMPARE, opinion, evidence, notes)
+
+    def _sample(self, label: str) -> str:
+        """The inputs of a call: names, dtypes, shapes."""
+        from pytest_modelport.subject import inputs
+        from pytest_modelport.tensors import to_array
+
+        call = next(call for call in self.reference.calls if call.label == label)
+        given = inputs(self.bench.case.module, call.sample)
+        tensors = [f"{item.name} {describe(to_array(item.tensor))}" for item in given.tensors]
+        return ", ".join([*tensors, *(f"{name} {value!r}" for name, value in given.constants.items())])
+
+    def _diagnosis(self, comparison: Comparison, opinion: Opinion) -> dict[str, str]:
+        """Where and why, for values that are wrong; a wrong shape or a changed input says it all itself."""
+        if opinion.outcome is not Outcome.FAILED or not comparison.matches:
+            return {}
+        step = next(number for number, item in enumerate(self.reference.steps) if item.call.label == comparison.call)
+
+        def agrees(answer: Answer) -> bool:
+            other = _Finding(self.bench, self.reference)
+            other.receive(step, self.bench.feed(self.reference.calls[step]), answer)
+            opinions = other._opinions()
+            return not other.faults and all(found.outcome is Outcome.PASSED for _, found in opinions)
+
+        return diagnose(self.bench, Suspect(comparison, step), agrees)
 
     def _say(self, stage: Stage, opinion: Opinion, evidence: dict[str, Any], notes: tuple[str, ...]) -> Verdict:
         return self.bench.verdict("parity", stage, opinion.outcome, opinion.reason, evidence, notes)

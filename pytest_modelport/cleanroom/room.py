@@ -19,6 +19,7 @@ from pytest_modelport.cause import Cause
 from pytest_modelport.cleanroom import protocol
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Crashed, Raised, TimedOut, signal_name, tail
+from pytest_modelport.signature import Signature
 
 _BOOT = Path(__file__).with_name("boot.py")
 
@@ -163,6 +164,29 @@ class Room:
             return list(zip(reply["names"], wire.read(out, reply["table"]), strict=True))
         finally:
             out.unlink(missing_ok=True)
+
+    def trace(
+        self, runtime: str, folder: Path, device: str, threads: int, feeds: Sequence[tuple[Feed, int]], timeout: float
+    ) -> list[Signature]:
+        """Signatures of every value computed for the last of these feeds. Raises `RoomEnded`."""
+        given = self.temporary()
+        try:
+            table = wire.write(given, [array for feed, _ in feeds for array in feed.inputs.values()])
+            rows = iter(table)
+            calls = [{"inputs": {n: next(rows) for n in feed.inputs}, "spec": feed.spec, "seed": seed} for feed, seed in feeds]
+            reply = self.request(
+                timeout,
+                op="trace",
+                runtime=runtime,
+                folder=str(folder),
+                device=device,
+                threads=threads,
+                file=str(given),
+                calls=calls,
+            )
+        finally:
+            given.unlink(missing_ok=True)
+        return [Signature.from_list(row) for row in reply["signatures"]]
 
     def temporary(self) -> Path:
         """A fresh file name for tensors on their way."""

@@ -9,11 +9,11 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from pytest_modelport import artifact, shelf, wire
 from pytest_modelport.cleanroom import protocol
-from pytest_modelport.contract import Session
+from pytest_modelport.contract import Session, Traceable
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import die_with_parent
 
@@ -44,6 +44,7 @@ class _Room:
             "run": self._run,
             "close": self._close,
             "constants": self._constants,
+            "trace": self._trace,
         }
 
     def serve(self, requests: IO[bytes], replies: IO[bytes]) -> None:
@@ -85,6 +86,15 @@ class _Room:
         found = list(shelf.format_(format_name).constants(Path(folder), opened.manifest))
         table = wire.write(Path(out), [array for _, array in found])
         return {"names": [name for name, _ in found], "table": table}
+
+    def _trace(self, runtime: str, folder: str, device: str, threads: int, file: str, calls: list[dict[str, Any]]) -> Reply:
+        opened = artifact.load(Path(folder))
+        feeds = []
+        for call in calls:
+            arrays = wire.read(Path(file), list(call["inputs"].values()))
+            feeds.append((Feed(dict(zip(call["inputs"], arrays, strict=True)), call["spec"]), int(call["seed"])))
+        values = cast("Traceable", shelf.runtime(runtime)).trace(Path(folder), opened.manifest, device, threads, feeds, _seed)
+        return {"signatures": [value.to_list() for value in values]}
 
 
 def _write(answer: Answer, out: Path) -> Reply:

@@ -34,6 +34,8 @@ def export(request: Request) -> Exported:
 
     call = programs.call_style(request)
     module, args, kwargs, shapes = programs.arguments(request, call, lambda value: value)
+    if args and isinstance(args[-1], dict) and not kwargs:
+        args = (*args, {})  # torch.onnx.export takes a dict that comes last for keyword arguments
     weights = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values() if hasattr(tensor, "numel"))
     torch.onnx.export(
         module,

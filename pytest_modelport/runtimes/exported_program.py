@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pytest_modelport.artifact import Manifest
-from pytest_modelport.torchcall import TorchSession
+from pytest_modelport.feed import Feed
+from pytest_modelport.signature import Signature
+from pytest_modelport.torchcall import TorchSession, traced
 
 REQUIRES = {"torch": "torch"}
 DEVICES = ("cpu", "cuda")
@@ -19,3 +22,10 @@ def open(folder: Path, manifest: Manifest, device: str, threads: int) -> TorchSe
 
     program = torch.export.load(folder / manifest.entry)
     return TorchSession(program.module(), manifest, device, threads)
+
+
+def trace(
+    folder: Path, manifest: Manifest, device: str, threads: int, feeds: list[tuple[Feed, int]], seed: Callable[[int], None]
+) -> Iterator[Signature]:
+    """Every value the program computes for the last feed, after the feeds before it."""
+    return traced(open(folder, manifest, device, threads), feeds, seed)

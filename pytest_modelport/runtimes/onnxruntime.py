@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pytest_modelport.artifact import Manifest
 from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.signature import Signature, signature
 from pytest_modelport.wire import Array
 
 REQUIRES = {"onnxruntime": "onnxruntime>=1.17"}
@@ -22,7 +24,7 @@ _ERRORS_ONLY = 3
 class OnnxRuntimeSession:
     """An `InferenceSession` with what it really runs on in `options`."""
 
-    def __init__(self, path: Path, device: str, threads: int) -> None:
+    def __init__(self, model: str | bytes, device: str, threads: int) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -31,7 +33,7 @@ class OnnxRuntimeSession:
         kind, _, index = device.partition(":")
         provider: Any = _PROVIDERS[kind]
         requested = (provider, {"device_id": int(index)}) if index else provider
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=[requested])
+        self._session = onnxruntime.InferenceSession(model, options, providers=[requested])
         used = self._session.get_providers()
         if used[0] != provider:
             raise RuntimeError(f"{provider} was asked for and ONNX Runtime fell back to {used[0]}")
@@ -53,4 +55,23 @@ class OnnxRuntimeSession:
 
 def open(folder: Path, manifest: Manifest, device: str, threads: int) -> OnnxRuntimeSession:
     """Open the file. Raises what ONNX Runtime raises, and `RuntimeError` when it did not take the device asked for."""
-    return OnnxRuntimeSession(folder / manifest.entry, device, threads)
+    return OnnxRuntimeSession(str(folder / manifest.entry), device, threads)
+
+
+def trace(
+    folder: Path, manifest: Manifest, device: str, threads: int, feeds: list[tuple[Feed, int]], seed: Callable[[int], None]
+) -> Iterator[Signature]:
+    """Every value the graph computes for the last feed: same session options, same graph, all values as outputs."""
+    import onnx
+
+    model = onnx.load(folder / manifest.entry)
+    names = {output.name for output in model.graph.output}
+    for node in model.graph.node:
+        for name in node.output:
+            if name and name not in names:
+                model.graph.output.append(onnx.ValueInfoProto(name=name))
+    session = OnnxRuntimeSession(model.SerializeToString(), device, threads)
+    feed, number = feeds[-1]
+    seed(number)
+    for _, array in session.run(feed).outputs:
+        yield signature(array.numpy())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from pytest_modelport.artifact import Manifest
 from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.signature import Signature, signature
 from pytest_modelport.wire import Array
 
 REQUIRES = {"onnx": "onnx>=1.16"}
@@ -37,3 +40,25 @@ class ReferenceSession:
 def open(folder: Path, manifest: Manifest, device: str, threads: int) -> ReferenceSession:  # noqa: ARG001
     """Open the file. Raises what onnx raises."""
     return ReferenceSession(folder / manifest.entry)
+
+
+def trace(
+    folder: Path,
+    manifest: Manifest,
+    device: str,  # noqa: ARG001
+    threads: int,  # noqa: ARG001
+    feeds: list[tuple[Feed, int]],
+    seed: Callable[[int], None],
+) -> Iterator[Signature]:
+    """Every value the graph computes for the last feed."""
+    import numpy as np
+    import onnx.reference
+
+    evaluator = onnx.reference.ReferenceEvaluator(str(folder / manifest.entry))
+    feed, number = feeds[-1]
+    seed(number)
+    inputs = {name: array.numpy().copy() for name, array in feed.inputs.items() if name in set(evaluator.input_names)}
+    values: dict[str, Any] = evaluator.run(None, inputs, intermediate=True)  # type: ignore[assignment]
+    for value in values.values():
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fciub":
+            yield signature(value)
