@@ -17,7 +17,7 @@ _POOL = 64
 #: ... but never elements that differ by more than this factor in magnitude.
 _SIMILAR = 16.0
 #: Noise is never taken to be less than this many units in the last place of the output's dtype.
-_FLOOR_ULPS = 1.0
+_FLOOR_ULPS = 1.5
 
 _EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "complex64": 2.0**-23, "float64": 2.0**-52}
 _EPS |= {"complex128": 2.0**-52}
@@ -170,7 +170,8 @@ def _measured(error: Floats, size: Floats, expected: Expected, finite: npt.NDArr
     floor = _FLOOR_ULPS * eps(dtype) * size + _TINY.get(dtype, 2.0**-126)
     deviation = expected.noise.worst[finite]
     settled = np.isfinite(deviation)
-    unit = WORST_SHARE * np.maximum(windowed(deviation, size, len(expected.noise.squares)), floor)
+    nearby = windowed(np.where(settled, deviation, 0.0), size, len(expected.noise.squares))
+    unit = WORST_SHARE * np.maximum(nearby, floor)
     ratio = np.where(settled, _ratio(error, unit), 0.0)
     worst = int(np.argmax(ratio))
     # Few elements make a wide distribution of their mean, which the second factor allows for.

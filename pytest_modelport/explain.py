@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pytest_modelport.verdict import Verdict, worst
@@ -14,6 +15,8 @@ _WIDTH = 118
 _LABEL = 11
 _ENTRY_LINES = 3
 _TAIL_LINES = 6
+#: Entries that are copied into a shell: never broken into lines.
+_TO_COPY = ("artifact", "log", "rerun")
 #: What exporters add to every message.
 _NO_NEWS = (
     "For more information",
@@ -111,19 +114,18 @@ def _cause(cause: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 def _layout(reason: str, rows: Iterable[tuple[str, str]]) -> str:
     """The reason, then labelled entries; an entry that repeats the label above it leaves it out."""
-    lines = textwrap.wrap(reason, _WIDTH, max_lines=3, placeholder=" ...")
+    here = f"{Path.cwd()}/"
+    lines = _wrapped(reason, _WIDTH)
     previous = ""
     for label, text in rows:
         shown = "" if label == previous else label
-        body = textwrap.wrap(
-            text,
-            _WIDTH - _LABEL - 2,
-            max_lines=_ENTRY_LINES,
-            placeholder=" ...",
-            break_long_words=label not in ("rerun", "artifact", "log"),
-        )
+        body = [text] if label in _TO_COPY else _wrapped(text.replace(here, ""), _WIDTH - _LABEL - 2)
         for number, line in enumerate(body or [""]):
             lines.append(f"  {(shown if number == 0 else ''):<{_LABEL}}{line}")
         previous = label
     keep = [line for line in lines if line.startswith("  rerun")]
     return "\n".join(lines if len(lines) <= _LINES else [*lines[: _LINES - len(keep)], *keep])
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, max_lines=_ENTRY_LINES, placeholder=" ...", break_on_hyphens=False)

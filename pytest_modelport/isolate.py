@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -109,7 +110,11 @@ def run(
 
 def _attempt(job: Job, paths: Mapping[int, str] | None) -> dict[str, Any]:
     try:
-        return {"done": job()}
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "default"
+            )  # under pytest's `filterwarnings = error` an exporter's advice would end the export
+            return {"done": job()}
     except Exception as error:  # noqa: BLE001 - a stage border: the cause is kept whole
         return {"raised": describe(error, paths).to_dict()}
 
@@ -207,9 +212,9 @@ def _child(job: Job, parent: int, writer: int, log: Path, paths: Mapping[int, st
         with os.fdopen(writer, "wb") as file:
             file.write(data)
         status = 0
-    except BaseException:
-        logging.getLogger(__name__).exception("the isolated job could not report")
-        raise
+    except BaseException:  # noqa: BLE001 - nothing may leave this process; the parent sees a crash and the log says why
+        with contextlib.suppress(OSError), log.open("a") as file:
+            traceback.print_exc(file=file)
     finally:
         with contextlib.suppress(Exception):
             sys.stderr.flush()
@@ -224,8 +229,8 @@ def _quiet(log: Path) -> None:
     sys.stdout = sys.stderr = file
     for logger in (logging.root, *logging.root.manager.loggerDict.values()):
         for handler in getattr(logger, "handlers", ()):
-            if type(handler) is logging.StreamHandler:  # it holds the stream of the time it was made
-                handler.setStream(file)
+            if type(handler) is logging.StreamHandler:  # it holds the stream of the time it was made, perhaps a closed one
+                handler.stream = file
     faulthandler.enable(file, all_threads=False)
 
 

@@ -52,7 +52,11 @@ _Candidate = tuple[tuple[str, ...], str, Floats, Floats]
 
 @dataclass(frozen=True)
 class Match:
-    """What one constant turned out to be. kind: `same`, `rearranged`, `folded`, `damaged` or `unexplained`."""
+    """What one constant turned out to be.
+
+    kind: `same`, `rearranged`, `folded`, `state` (what calling the subject changes, and tracing it did), `damaged` or
+    `unexplained`.
+    """
 
     constant: str
     kind: str
@@ -62,10 +66,15 @@ class Match:
 
 @dataclass
 class Matcher:
-    """Answers what a constant is."""
+    """Answers what a constant is.
+
+    known: what the subject stores and computes. norms: batch normalisations that may have been folded. state: names of stored
+    tensors that calling the subject changes.
+    """
 
     known: list[Known]
     norms: list[Norm] = field(default_factory=list)
+    state: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self._digests: dict[bytes, list[Known]] = {}
@@ -143,6 +152,8 @@ class Matcher:
         best: tuple[float, Match] | None = None
         for sources, label, candidate, scale in self._candidates(constant):
             distance = _distance(constant, candidate)
+            if distance <= _RESEMBLES and sources and self.state.issuperset(sources):
+                return Match(name, "state", sources, label)
             if distance <= _RESEMBLES and (best is None or distance < best[0]):
                 detail = _difference(constant, candidate, ~_near(constant, candidate, scale), label)
                 best = distance, Match(name, "damaged", sources, detail)

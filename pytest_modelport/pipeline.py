@@ -131,15 +131,16 @@ def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str])
         if absent is not None:
             return [absent]
         for name in checks:
-            started = time.perf_counter()
+            started, ended = time.perf_counter(), False
             try:
                 found = list(shelf.check(name).run(bench))
             except Stopped as stopped:
                 found = [bench.verdict(name, stopped.stage, stopped.outcome, stopped.reason, stopped.evidence)]
+                ended = True
             seconds = time.perf_counter() - started
             verdicts += [replace(verdict, seconds=round(seconds / len(found), 3)) for verdict in found]
-            if any(verdict.stage in (Stage.EXPORT, Stage.OPEN) for verdict in found):
-                break  # there is nothing to ask the other checks about
+            if ended:
+                break
     except OSError as error:
         # Scratch files could not be written or read: the disk's fault, not the port's.
         verdicts.append(

@@ -157,23 +157,28 @@ def fingerprint(module: nn.Module, *samples: Sample) -> str:
     Two subjects with the same fingerprint share references and exports.
     """
     digest = hashlib.blake2b(digest_size=16)
-    seen: set[int] = set()
+    seen: dict[int, Any] = {}
     for path, part in module.named_modules():
         digest.update(path.encode() + b"\0")
-        for chunk in (*_class(type(part), seen), *_described(vars(part), seen)):
+        for chunk in (*_class(type(part), seen), *_described(_attributes(part), seen)):
             digest.update(chunk)
     for sample in samples:
-        for chunk in _described([sample.args, dict(sample.kwargs)], set()):
+        for chunk in _described([sample.args, dict(sample.kwargs)], {}):
             digest.update(chunk)
     return digest.hexdigest()
 
 
-def _class(kind: type, seen: set[int]) -> Iterator[bytes]:
+def _attributes(part: nn.Module) -> dict[str, Any]:
+    """What a submodule holds. Hooks are kept under numbers that torch counts up for the whole process: only the hooks matter."""
+    return {key: [*value.values()] if key.endswith("_hooks") else value for key, value in vars(part).items()}
+
+
+def _class(kind: type, seen: dict[int, Any]) -> Iterator[bytes]:
     """A class by name and, outside torch, by the code of its methods: a notebook defines the same name again and again."""
     for base in kind.__mro__:
         yield f"{base.__module__}.{base.__qualname__}".encode()
         if base.__module__.partition(".")[0] not in ("torch", "builtins") and id(base) not in seen:
-            seen.add(id(base))
+            seen[id(base)] = base
             for name, value in vars(base).items():
                 if isinstance(value, FunctionType):
                     yield name.encode()
@@ -189,7 +194,7 @@ def _code(code: CodeType) -> Iterator[bytes]:
             yield repr(value).encode()
 
 
-def _described(value: Any, seen: set[int]) -> Iterator[bytes]:
+def _described(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
     """Bytes that differ when `value` differs, without addresses."""
     yield type(value).__qualname__.encode()
     if isinstance(value, _SCALARS):
@@ -199,7 +204,7 @@ def _described(value: Any, seen: set[int]) -> Iterator[bytes]:
     elif is_tensor(value):
         yield from _tensor(value)
     elif id(value) not in seen:
-        seen.add(id(value))
+        seen[id(value)] = value  # kept alive, so that its id stays its own
         yield from _contents(value, seen)
 
 
@@ -210,7 +215,7 @@ def _tensor(value: torch.Tensor) -> Iterator[bytes]:
         yield bytes(to_array(value).data)
 
 
-def _contents(value: Any, seen: set[int]) -> Iterator[bytes]:
+def _contents(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield repr(key).encode()
@@ -227,7 +232,7 @@ def _contents(value: Any, seen: set[int]) -> Iterator[bytes]:
         yield from _described(vars(value), seen)
 
 
-def _function(value: FunctionType, seen: set[int]) -> Iterator[bytes]:
+def _function(value: FunctionType, seen: dict[int, Any]) -> Iterator[bytes]:
     yield value.__qualname__.encode()
     yield from _code(value.__code__)
     yield from _described([value.__defaults__, value.__kwdefaults__], seen)

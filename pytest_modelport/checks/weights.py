@@ -36,7 +36,8 @@ def run(bench: Bench) -> Iterator[Verdict]:
         stopped = bench.stopped(Stage.OPEN, ended, "reading the artifact's constants")
         raise replace(stopped, outcome=Outcome.ERROR) from None
     stored = _stored(bench.case.module)
-    matcher = Matcher([*_known(stored), *reference.derived], list(_norms(bench.case.module)))
+    state = frozenset(change.partition(" ")[2] for change in reference.changes)
+    matcher = Matcher([*_known(stored), *reference.derived], list(_norms(bench.case.module)), state)
     floats = [(name, array.numpy()) for name, array in constants if array.dtype.startswith(("float", "bfloat"))]
     matches = [match for name, values in floats if (match := matcher.match(name, values)) is not None]
     absent = missing(matches, reference.needed, stored)
@@ -95,5 +96,7 @@ def _verdict(bench: Bench, matches: list[Match], absent: tuple[str, ...]) -> Ver
     if absent and not unexplained and bench.reference.depends(absent[0]):
         reason = f"'{absent[0]}' is nowhere in the artifact, and the subject's outputs depend on it"
         return bench.verdict("weights", Stage.COMPARE, Outcome.FAILED, reason, evidence)
-    counted = ", ".join(f"{kinds[kind]} {kind}" for kind in ("same", "rearranged", "folded", "unexplained") if kinds[kind])
+    counted = ", ".join(
+        f"{kinds[kind]} {kind}" for kind in ("same", "rearranged", "folded", "state", "unexplained") if kinds[kind]
+    )
     return bench.verdict("weights", Stage.COMPARE, Outcome.PASSED, f"constants: {counted or 'none'}", evidence)

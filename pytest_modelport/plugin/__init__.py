@@ -31,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", marker.LINE)
 
 
+@pytest.hookimpl(trylast=True)  # after the test's own parameters, so that the route comes last in every id
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     collect.parametrize(metafunc)
 

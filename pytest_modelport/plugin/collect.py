@@ -49,13 +49,11 @@ def route_of(item: pytest.Item) -> Route | None:
 def subject_of(item: pytest.Item) -> str:
     """The item's node id without its route: what all routes of one test have in common."""
     route = route_of(item)
-    head, bracket, parameters = item.nodeid.partition("[")
-    if route is None or not bracket:
+    if route is None:
         return item.nodeid
-    rest = [part for part in (parameters[:-1].removesuffix(route.id).rstrip("-"), "") if part]
-    if parameters[:-1].startswith(f"{route.id}-"):
-        rest = [parameters[len(route.id) + 1 : -1]]
-    return f"{head}[{rest[0]}]" if rest else head
+    head, _, parameters = item.nodeid.partition("[")
+    rest = parameters.removesuffix(f"{route.id}]").rstrip("-")
+    return f"{head}[{rest}]" if rest else head
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:

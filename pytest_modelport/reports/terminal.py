@@ -14,6 +14,8 @@ _STYLE = {
     Outcome.INCONCLUSIVE: "yellow",
 }
 _BAD = "red"
+#: Below this width the reasons, which every failure has given already, make room for the figures.
+_WIDE = 110
 
 
 def render(verdicts: Sequence[Verdict], *, width: int, color: bool) -> str:
@@ -27,38 +29,39 @@ def render(verdicts: Sequence[Verdict], *, width: int, color: bool) -> str:
         color_system="standard" if color else None,
         legacy_windows=False,
     )
-    console.print(_table(verdicts))
+    console.print(_table(verdicts, reasons=width >= _WIDE))
     for line in footer(verdicts):
         console.print(line, style="yellow" if color else "", highlight=False, markup=False)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return str(text).rstrip()
 
 
-def _table(verdicts: Sequence[Verdict]) -> object:
+def _table(verdicts: Sequence[Verdict], *, reasons: bool) -> object:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
-    table.add_column("subject", no_wrap=True, overflow="ellipsis", max_width=40)
+    table.add_column("subject", no_wrap=True, overflow="ellipsis", max_width=32)
     table.add_column("route", no_wrap=True, overflow="ellipsis")
-    table.add_column("outcome", no_wrap=True)
-    table.add_column("error/allowed", no_wrap=True, justify="right")
-    table.add_column("time", no_wrap=True, justify="right")
-    table.add_column("reason", no_wrap=True, overflow="ellipsis")
+    table.add_column("outcome", no_wrap=True, min_width=12)
+    table.add_column("error/allowed", no_wrap=True, justify="right", min_width=13)
+    table.add_column("time", no_wrap=True, justify="right", min_width=6)
+    if reasons:
+        table.add_column("reason", no_wrap=True, overflow="ellipsis")
     previous = None
     for (subject, _), group in _groups(verdicts).items():
         verdict = worst(group)
         style = _STYLE.get(verdict.outcome, _BAD)
         seconds = sum(item.seconds for item in group)
-        table.add_row(
+        cells = [
             Text(subject if subject != previous else ""),
             Text(verdict.route.id),
             Text(str(verdict.outcome), style=style),
             Text(used(group)),
             Text(f"{seconds:.1f} s"),
-            Text("" if verdict.passed else verdict.reason),
-        )
+        ]
+        table.add_row(*cells, *([Text("" if verdict.passed else verdict.reason)] if reasons else []))
         previous = subject
     return table
 

@@ -1,0 +1,1 @@
+"""What the harness costs and catches, against bare calls and peers. Each file is a program: `python -m benchmarks.NAME`."""

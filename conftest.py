@@ -1,0 +1,52 @@
+"""What every test may use: a workspace whose clean room stays warm, and `prove`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from pytest_modelport.request import routes_of
+from pytest_modelport.verdict import Report, Verdict
+from pytest_modelport.workspace import Workspace
+
+pytest_plugins = ["pytester"]
+
+#: The targets this version is about.
+TARGETS = ("onnx", "torchscript", "torch_export")
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """One workspace for the process, so that torch is imported into one clean room once."""
+    with Workspace(tmp_path_factory.mktemp("workspace"), keep_all=True) as made:
+        yield made
+
+
+Prove = Callable[..., Report]
+
+
+@pytest.fixture
+def prove(workspace: Workspace) -> Prove:
+    """`verify` in the shared workspace: the same arguments, with the targets first."""
+    from pytest_modelport import pipeline
+    from pytest_modelport.tolerance import Tolerance
+
+    def run(
+        targets: Sequence[str],
+        model: Any,
+        args: Any = (),
+        kwargs: Any = None,
+        *,
+        checks: Sequence[str] = ("parity", "weights"),
+        tolerance: Tolerance | None = None,
+        **options: Any,
+    ) -> Report:
+        case = pipeline.case_of(model, args, kwargs, tolerance=tolerance, **options)
+        verdicts: list[Verdict] = []
+        for route in routes_of(targets, ("none",), ("cpu",)):
+            verdicts += pipeline.prove(workspace, case, route, checks)
+        return Report(tuple(verdicts), pipeline.environment())
+
+    return run

@@ -1,0 +1,324 @@
+"""What a run of portable tests reports."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.conftest import HEADER
+from tests.processes import alive, children, gone
+
+PASSING = """
+@portable("torchscript", "torch_export")
+def test_net(modelport):
+    modelport(Net().eval(), torch.randn(2, 3), samples=[torch.randn(2, 3)])
+"""
+FAILING = """
+@portable("torchscript")
+def test_branch(modelport):
+    modelport(Branch(), torch.ones(3), samples=[-3 * torch.ones(3)])
+"""
+
+
+def text(result: pytest.RunResult) -> str:
+    return "\n".join(result.outlines)
+
+
+def flat(result: pytest.RunResult) -> str:
+    """The output without line breaks."""
+    return " ".join(text(result).split())
+
+
+def test_a_healthy_model_passes_and_the_matrix_says_so(run):
+    result = run(PASSING)
+    result.assert_outcomes(passed=2)
+    assert re.search(r"test_net +torchscript-cpu +passed +\d\.\d\d +\d+\.\d s", text(result))
+    assert "2 routes: 2 passed" in text(result)
+
+
+def test_a_wrong_port_fails_with_the_fact_first_and_no_traceback(run):
+    result = run(FAILING)
+    result.assert_outcomes(failed=1)
+    block = text(result).partition("test_branch[torchscript-cpu] ___")[2].partition("=====")[0].splitlines()[1:]
+    block = [line for line in block if line.strip()]
+    assert block[0].startswith("'output' at samples[0] is wrong: error is ")
+    assert len(block) <= 25
+    body = " ".join("\n".join(block).split())
+    for part in (
+        "torchscript-cpu: parity failed at compare",
+        "port -6, subject -4; off by 2",
+        "noise",
+        "the least that passes is",
+        "in Branch, ",
+        "test_it.py:",
+        "calls args passed, args again passed, samples[0] failed",
+        "Converting a tensor to a Python boolean",
+        "torch 2.",
+        "artifact /",
+        "rerun pytest 'test_it.py::test_branch[torchscript-cpu]'",
+    ):
+        assert part in body, body
+    assert "Traceback" not in body
+    assert "fixture.py" not in body
+
+
+def test_the_artifact_of_a_failure_is_kept_and_that_of_a_success_is_not(run, pytester):
+    result = run(PASSING + FAILING)
+    folder = Path(re.search(r"artifact +(/\S+)", text(result)).group(1))
+    assert (folder / "manifest.json").exists()
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_the_rerun_line_reruns_just_that_route(run, pytester):
+    result = run(PASSING + FAILING)
+    line = re.search(r"rerun +pytest '(.+)'", text(result)).group(1)
+    again = pytester.runpytest_inprocess(line)
+    again.assert_outcomes(failed=1)
+
+
+def test_an_export_that_is_refused_names_the_line(run):
+    result = run("@portable('torch_export')\ndef test_branch(modelport): modelport(Branch(), torch.ones(3))")
+    result.assert_outcomes(failed=1)
+    assert "torch_export-cpu: parity unsupported at export" in text(result)
+    assert "module     Branch" in text(result)
+    assert re.search(r"source .*test_it.py:\d+: return x \* 2 if x.sum\(\) > 0 else x - 1", flat(result))
+    assert "Traceback" in Path(re.search(r"log +(/\S+\.log)", text(result)).group(1)).read_text()
+
+
+def test_xfail_is_per_route(run):
+    result = run("""
+@pytest.mark.portable(targets=["torchscript", pytest.param("torch_export", marks=pytest.mark.xfail(strict=True))])
+def test_branch(modelport):
+    modelport(Branch(), torch.ones(3))
+@pytest.mark.portable(targets=[pytest.param("torchscript", marks=pytest.mark.xfail(strict=True))])
+def test_net(modelport):
+    modelport(Net().eval(), torch.ones(1, 3))
+""")
+    result.assert_outcomes(passed=1, xfailed=1, failed=1)
+    assert "XPASS(strict)" in text(result)
+
+
+def test_a_test_that_never_asks_fails(run):
+    result = run("@portable('torchscript')\ndef test_net(modelport): pass")
+    result.assert_outcomes(failed=1)
+    assert "the test never called modelport(model, ...): nothing was proven" in text(result)
+
+
+def test_a_test_may_skip_itself(run):
+    run("@portable('torchscript')\ndef test_net(modelport): pytest.skip('not today')").assert_outcomes(skipped=1)
+
+
+def test_several_subjects_in_one_test_are_rows_of_their_own(run):
+    result = run("""
+@portable("torchscript")
+def test_two(modelport):
+    report = modelport(Net().eval(), torch.ones(1, 3))
+    assert report.passed and modelport.route.id == "torchscript-cpu"
+    modelport(Branch(), torch.ones(3), samples=[-3 * torch.ones(3)])
+""")
+    result.assert_outcomes(failed=1)
+    assert re.search(r"test_two +torchscript-cpu +passed", text(result))
+    assert re.search(r"test_two #2 +torchscript-cpu +failed", text(result))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("modelport(Net(), (torch.ones(1, 3), torch.ones(1)))", "inputs do not fit Net.forward(x): too many positional arguments"),
+        ("modelport(Net(), torch.ones(1, 4))", "the subject itself rejects args: RuntimeError: mat1 and mat2 shapes"),
+        ("modelport(Net(), torch.ones(1, 3), samples=[torch.ones(1, 5)])", "the subject itself rejects samples[0]"),
+        ("modelport(3, torch.ones(1))", "the model is a int: give a torch.nn.Module"),
+        ("modelport(Net(), torch.ones(1, 3), dynamic_shapes={'y': {0: 'b'}})", "dynamic_shapes names 'y': the inputs are x"),
+        ("modelport(Net(), torch.ones(1, 3), artifact='gone.pt')", "no artifact at gone.pt"),
+        ("modelport(Net(), torch.ones(1, 3), rtol=1e-3)", "rtol without atol"),
+        ("modelport(Net(), torch.ones(1, 3), samples=torch.ones(1, 3).numpy)", "samples is a"),
+        ("modelport(nn.Identity(), torch.ones(0, 3))", "nothing was compared: every output is empty"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_an_error_in_one_line(run, body, message):
+    result = run(f"@portable('torchscript')\ndef test_net(modelport): {body}", "--modelport-strict")
+    result.assert_outcomes(failed=1)
+    assert message in text(result), text(result)
+    assert "Traceback" not in text(result)
+
+
+def test_a_missing_package_skips_with_the_install_line_and_fails_under_strict(run, monkeypatch):
+    from pytest_modelport import shelf
+
+    monkeypatch.setattr(shelf, "missing", lambda requires: ("onnxruntime>=1.20",) if "onnxruntime" in requires else ())
+    body = "@portable('onnx')\ndef test_net(modelport): modelport(Net(), torch.ones(1, 3))"
+    result = run(body, "-rs")
+    result.assert_outcomes(skipped=1)
+    said = "not installed: onnxruntime>=1.20; pip install 'pytest-modelport[onnx]'"
+    assert said in flat(result)
+    assert f"skipped 1: {said}" in flat(result)
+    run(body, "--modelport-strict").assert_outcomes(failed=1)
+
+
+def test_a_device_that_is_not_there_is_a_skip_that_names_it(run):
+    result = run(
+        "@portable('torchscript', devices=['cuda'])\ndef test_net(modelport): modelport(Net(), torch.ones(1, 3))", "-rs"
+    )
+    result.assert_outcomes(skipped=1)
+    assert "no cuda device: torch" in text(result)
+
+
+def test_an_inconclusive_route_is_a_skip_with_the_reason_and_red_under_strict(run):
+    body = """
+class Order(nn.Module):
+    def forward(self, x):
+        return x.sort(descending=True)[1]
+@portable("onnx")
+def test_order(modelport):
+    modelport(Order(), torch.randn(64), samples=[(torch.arange(64) % 4).float()])
+"""
+    result = run(body, "-rs")
+    result.assert_outcomes(skipped=1)
+    assert "are ties" in flat(result)
+    result = run(body, "--modelport-strict")
+    result.assert_outcomes(failed=1)
+    assert "are ties" in flat(result)
+
+
+SEEDS = """
+import random, numpy
+seen = {}
+def numbers():
+    return torch.randn(2).tolist(), float(numpy.random.rand()), random.random()
+@pytest.fixture(scope="module")
+def shared():
+    return numbers()
+@pytest.fixture
+def own():
+    return numbers()
+@pytest.mark.parametrize("width", [3, 4])
+@portable("torchscript", "torch_export")
+def test_net(modelport, shared, own, width):
+    mine = (shared, own, numbers())
+    print("NUMBERS", width, mine)
+    assert seen.setdefault(width, mine) == mine
+    modelport(nn.Linear(width, 2), torch.randn(1, width))
+def test_others_are_left_alone():
+    assert torch.initial_seed() == START
+START = torch.initial_seed()
+"""
+
+
+def test_every_route_of_a_test_sees_the_same_numbers_and_so_does_a_rerun(run, pytester):
+    result = run(SEEDS, "-rP")
+    result.assert_outcomes(passed=5)
+    first = [line for line in result.outlines if line.startswith("NUMBERS")]
+    assert len(set(first)) == 2
+    one = pytester.runpytest_inprocess("-rP", "test_it.py::test_net[4-torch_export-cpu]")
+    again = [line for line in one.outlines if line.startswith("NUMBERS")]
+    assert again == [first[-1]]
+
+
+def test_last_failed_reruns_only_the_failed_route(run, pytester):
+    pytester.makepyfile(test_it=HEADER + PASSING + FAILING)
+    pytester.runpytest_inprocess().assert_outcomes(passed=2, failed=1)
+    pytester.runpytest_inprocess("--lf").assert_outcomes(failed=1)
+
+
+def test_two_workers_lose_no_verdict(run):
+    result = run(PASSING + FAILING, "-n", "2", inline=False)
+    result.assert_outcomes(passed=2, failed=1)
+    assert "3 routes: " in text(result)
+    for row in (
+        r"test_net +torchscript-cpu +passed",
+        r"test_net +torch_export-cpu +passed",
+        r"test_branch +torchscript-cpu +failed",
+    ):
+        assert re.search(row, text(result)), text(result)
+
+
+def test_junit_has_an_entry_for_each_route(run, pytester):
+    run(PASSING + FAILING, "--junit-xml=out.xml")
+    names = {case.get("name"): case.find("failure") for case in ET.parse(pytester.path / "out.xml").iter("testcase")}
+    assert set(names) == {"test_net[torchscript-cpu]", "test_net[torch_export-cpu]", "test_branch[torchscript-cpu]"}
+    assert names["test_branch[torchscript-cpu]"] is not None
+    assert names["test_net[torchscript-cpu]"] is None
+
+
+def test_benchmark_says_that_nothing_was_timed(run):
+    assert "--benchmark: this version has no latency check" in text(run(PASSING, "--benchmark"))
+
+
+def test_ini_tolerances_are_defaults(run):
+    body = """
+class Off(nn.Module):
+    def forward(self, x):
+        return x * 1.001 if torch.jit.is_tracing() else x
+@portable("torchscript")
+def test_off(modelport): modelport(Off(), torch.ones(3))
+@portable("torchscript")
+def test_own(modelport): modelport(Off(), torch.ones(3), rtol=1e-5, atol=0)
+"""
+    run(body).assert_outcomes(failed=2)
+    result = run(body, ini="modelport_rtol = 0.01\nmodelport_atol = 0")
+    result.assert_outcomes(passed=1, failed=1)
+    assert "given by the test: rtol 1e-05, atol 0" in text(result)
+
+
+def test_an_ini_number_that_is_none_is_a_usage_error(run):
+    result = run("def test_plain(): ...", ini="modelport_timeout = soon")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "modelport_timeout is 'soon': give a number" in "\n".join(result.errlines)
+
+
+def test_unittest_style_classes_work(run):
+    run("""
+@portable("torchscript")
+class TestNet:
+    @pytest.fixture(autouse=True)
+    def setup(self): self.net = Net().eval()
+    def test_net(self, modelport): modelport(self.net, torch.ones(1, 3))
+""").assert_outcomes(passed=1)
+
+
+HANGING = """
+import time
+class Slow(nn.Module):
+    def forward(self, x):
+        time.sleep(60)
+        return x
+@portable("torchscript")
+def test_slow(modelport):
+    print("READY", flush=True)
+    modelport(Slow(), torch.ones(3))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+def test_an_interrupted_session_leaves_nothing_behind(run, pytester, number):
+    pytester.makepyfile(test_it=HEADER + HANGING)
+    session = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider"], stdout=subprocess.PIPE, text=True, cwd=pytester.path
+    )
+    for line in session.stdout:
+        if "READY" in line:
+            break
+    started = time.monotonic()
+    while len(children(session.pid)) < 2 and time.monotonic() - started < 60:
+        time.sleep(0.1)  # the clean room, and the fork that runs the subject
+    offspring = children(session.pid)
+    assert len(offspring) == 2
+    session.send_signal(number)
+    rest, _ = session.communicate(timeout=30)
+    if number == signal.SIGINT:
+        assert "KeyboardInterrupt" in rest
+    assert not alive(session.pid)
+    assert all(gone(pid) for pid in offspring)
+
+
+def test_a_subject_that_hangs_is_an_error_after_the_timeout(run):
+    result = run(HANGING, ini="modelport_timeout = 3")
+    result.assert_outcomes(failed=1)
+    assert "the subject itself takes more than 3 s in eager" in text(result)

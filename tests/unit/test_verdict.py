@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from pytest_modelport import Outcome, Report, Route, Stage, UsageError, Verdict
+from pytest_modelport.verdict import jsonable, worst
+
+ONNX, TORCHSCRIPT = Route("onnx"), Route("torchscript", "cuda:1", ("int8",))
+
+
+def verdict(outcome: Outcome = Outcome.PASSED, route: Route = ONNX, check: str = "parity") -> Verdict:
+    return Verdict(route, check, Stage.COMPARE, outcome, "a reason", {"needs": 0.5, "list": [1]}, ("a note",), 1.5, "net")
+
+
+def test_no_verdict_is_not_green():
+    assert not Report(()).passed
+
+
+def test_one_passed_parity_is_green():
+    assert Report((verdict(),)).passed
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.PASSED])
+def test_any_other_outcome_anywhere_is_red(outcome):
+    assert not Report((verdict(), verdict(outcome, check="weights"))).passed
+    assert not Report((verdict(), verdict(outcome, TORCHSCRIPT))).passed
+
+
+def test_a_route_without_parity_is_red():
+    assert not Report((verdict(), verdict(route=TORCHSCRIPT, check="weights"))).passed
+
+
+def test_a_routes_outcome_is_its_worst():
+    report = Report((verdict(), verdict(Outcome.CRASHED, check="weights"), verdict(Outcome.SKIPPED, TORCHSCRIPT)))
+    assert report.outcomes == {"onnx-cpu": Outcome.CRASHED, "int8-torchscript-cuda:1": Outcome.SKIPPED}
+    assert worst(report.verdicts).check == "weights"
+
+
+def test_json_goes_both_ways():
+    report = Report((verdict(), verdict(Outcome.FAILED, TORCHSCRIPT)), {"torch": "2.13"})
+    again = Report.from_json(report.to_json())
+    assert again == report
+    assert json.loads(report.to_json())["schema"] == 1
+
+
+def test_json_has_no_nan():
+    assert jsonable({"a": math.nan, "b": (math.inf, 1.0)}) == {"a": "nan", "b": ["inf", 1.0]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        Report((Verdict(ONNX, "parity", Stage.RUN, Outcome.PASSED, "", {"needs": math.nan}),)).to_json()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(schema=2), "schema 2"),
+        (lambda d: d.pop("schema"), "schema None"),
+        (lambda d: d.update(passed=False), "was edited"),
+        (lambda d: d["verdicts"][0].pop("outcome"), "not a Modelport verdict"),
+        (lambda d: d["verdicts"][0].update(outcome="fine"), "not a Modelport verdict"),
+        (lambda d: d["verdicts"][0].update(extra=1), "not a Modelport verdict"),
+    ],
+)
+def test_other_documents_are_refused(change, message):
+    document = json.loads(Report((verdict(),)).to_json())
+    change(document)
+    with pytest.raises(UsageError, match=message):
+        Report.from_json(json.dumps(document))
+
+
+def test_text_that_is_no_json_is_refused():
+    with pytest.raises(UsageError, match="not a Modelport report"):
+        Report.from_json("hello")
+    with pytest.raises(UsageError, match="schema None"):
+        Report.from_json("[]")
