@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,9 +43,10 @@ def prove(workspace: Workspace) -> Prove:
         *,
         checks: Sequence[str] = ("parity", "weights"),
         tolerance: Tolerance | None = None,
+        artifact: Path | None = None,
         **options: Any,
     ) -> Report:
-        case = pipeline.case_of(model, args, kwargs, tolerance=tolerance, **options)
+        case = replace(pipeline.case_of(model, args, kwargs, tolerance=tolerance, **options), artifact=artifact)
         verdicts: list[Verdict] = []
         for route in routes_of(targets, ("none",), ("cpu",)):
             verdicts += pipeline.prove(workspace, case, route, checks)

@@ -163,11 +163,13 @@ class Bench:
         )
         log = folder.with_name(f"{folder.name}.log")
 
-        def job() -> None:
-            exported = maker.export(request)
-            artifacts.seal(folder, exported.manifest(self.format, maker.KIND, request))
-
         from pytest_modelport.subject import paths
+        from pytest_modelport.tensors import without_autocast
+
+        def job() -> None:
+            with without_autocast():
+                exported = maker.export(request)
+            artifacts.seal(folder, exported.manifest(self.format, maker.KIND, request))
 
         ending = run(job, timeout=case.timeout, log=log, paths=paths(case.module), restore=case.module)
         if isinstance(ending, Done):

@@ -109,14 +109,16 @@ def run(
 
 
 def _attempt(job: Job, paths: Mapping[int, str] | None) -> dict[str, Any]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "default"
-            )  # under pytest's `filterwarnings = error` an exporter's advice would end the export
+    with warnings.catch_warnings(record=True) as caught:
+        # Under pytest's `filterwarnings = error` an exporter's advice would end the export.
+        warnings.simplefilter("default")
+        try:
             return {"done": job()}
-    except Exception as error:  # noqa: BLE001 - a stage border: the cause is kept whole
-        return {"raised": describe(error, paths).to_dict()}
+        except Exception as error:  # noqa: BLE001 - a stage border: the cause is kept whole
+            return {"raised": describe(error, paths).to_dict()}
+        finally:
+            for item in caught:
+                sys.stderr.write(warnings.formatwarning(item.message, item.category, item.filename, item.lineno))
 
 
 def _ending(result: Mapping[str, Any]) -> Done | Raised:

@@ -125,9 +125,14 @@ class Reference:
 
     def _job(self, file: str, evaluation: Callable[..., Any], **options: Any) -> Ending:
         from pytest_modelport.subject import paths
+        from pytest_modelport.tensors import without_autocast
+
+        def job() -> Any:
+            with without_autocast():
+                return evaluation(self._module, self.calls, self._device, self._scratch / file, **options)
 
         return run(
-            lambda: evaluation(self._module, self.calls, self._device, self._scratch / file, **options),
+            job,
             timeout=self._timeout,
             log=self._scratch / "reference.log",
             paths=paths(self._module),

@@ -169,7 +169,7 @@ def fingerprint(module: nn.Module, *samples: Sample) -> str:
 
 
 def _attributes(part: nn.Module) -> dict[str, Any]:
-    """What a submodule holds. Hooks are kept under numbers that torch counts up for the whole process: only the hooks matter."""
+    """What a submodule holds. Hooks are kept under numbers that torch counts up for the process: only the hooks matter."""
     return {key: [*value.values()] if key.endswith("_hooks") else value for key, value in vars(part).items()}
 
 

@@ -89,8 +89,8 @@ class _Finding:
         wanted, got = [item.name for item in step.outputs], dict(answer.outputs)
         if set(wanted) == set(got) and len(got) == len(answer.outputs):
             return [got[name] for name in wanted]
-        if self.bench.artifact.manifest.brought and len(wanted) == len(answer.outputs):
-            return [array for _, array in answer.outputs]  # its names are its own: by position
+        if self.bench.artifact.manifest.brought and len(wanted) == len(answer.outputs) and not set(wanted) & set(got):
+            return [array for _, array in answer.outputs]  # all its names are its own: by position
         missing, extra = [name for name in wanted if name not in got], [name for name in got if name not in wanted]
         parts = [f"{word} {', '.join(names[:4])}" for word, names in (("lacks", missing), ("adds", extra)) if names]
         self.wrong(step, f"outputs at {step.call.label}: the port {' and '.join(parts) or 'repeats one'}")

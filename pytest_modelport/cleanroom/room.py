@@ -21,6 +21,8 @@ from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Crashed, Raised, TimedOut, signal_name, tail
 from pytest_modelport.signature import Signature
 
+#: Seconds a process gets to finish by itself.
+_DYING = 2.0
 _BOOT = Path(__file__).with_name("boot.py")
 
 
@@ -101,47 +103,42 @@ class Room:
         try:
             reply = protocol.receive(stream)
         except TimeoutError:
-            self._kill(process)
+            self._end(process)
             raise RoomEnded(TimedOut(timeout, tail(self.log))) from None
         except BaseException:
-            self._kill(process)  # Ctrl-C: a reply that comes later would answer the wrong request
+            self._end(process)  # Ctrl-C: a reply that comes later would answer the wrong request
             raise
         if reply is None:
             raise RoomEnded(self._crashed(process))
         return reply
 
     def _crashed(self, process: subprocess.Popen[bytes]) -> Crashed:
-        self._kill_group(process)
-        status = process.wait()
-        self._process = None
-        return Crashed(signal_name(status), tail(self.log))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_DYING)  # it closed its pipe: let it die of its own signal
+        self._end(process)
+        return Crashed(signal_name(process.returncode), tail(self.log))
 
-    def _kill_group(self, process: subprocess.Popen[bytes]) -> None:
-        if process.poll() is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.5)  # it closed its pipe: let it finish dying of its own signal
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill the process and all it started, and let go of its pipes."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
         self._process = None
 
     def close(self) -> None:
         """End the process. A fork of the session that inherits this object must not."""
-        process, self._process = self._process, None
+        process = self._process
         if process is None or os.getpid() != self._owner:
             return
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(2)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        if process.stdin is not None and process.poll() is None:
+            process.stdin.close()  # the end of its requests: it leaves by itself
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_DYING)
+        self._end(process)
 
     @contextlib.contextmanager
     def open(self, runtime: str, folder: Path, device: str, threads: int, timeout: float) -> Iterator[RemoteSession]:

@@ -1,0 +1,74 @@
+"""Every file on a shelf offers what the contract asks, and imports nothing heavy to say so."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_modelport import shelf
+
+HEAVY = {"torch", "onnx", "onnxruntime", "onnxscript", "numpy", "rich", "hypothesis"}
+ROOT = Path(shelf.__file__).parent
+
+
+@pytest.mark.parametrize("name", shelf.names("formats"))
+def test_a_format_offers_its_constants_and_functions(name):
+    item = shelf.format_(name)
+    assert all(isinstance(text, str) for pair in item.REQUIRES.items() for text in pair)
+    assert "cpu" in item.DEVICES
+    assert item.RUNTIME in shelf.openers(item.KIND)
+    assert item.CALL in ("natural", "named")
+    assert all(suffix.startswith(".") for suffix in item.SUFFIXES)
+    assert callable(item.export)
+    assert callable(item.constants)
+    assert callable(item.inspect)
+
+
+@pytest.mark.parametrize("name", shelf.names("runtimes"))
+def test_a_runtime_offers_its_constants_and_functions(name):
+    item = shelf.runtime(name)
+    assert all(isinstance(text, str) for pair in item.REQUIRES.items() for text in pair)
+    assert "cpu" in item.DEVICES
+    assert item.OPENS in {shelf.format_(other).KIND for other in shelf.names("formats")}
+    assert callable(item.open)
+
+
+@pytest.mark.parametrize("name", shelf.names("checks"))
+def test_a_check_offers_run(name):
+    item = shelf.check(name)
+    assert isinstance(item.DEFAULT, bool)
+    assert callable(item.run)
+
+
+@pytest.mark.parametrize(
+    "path", [*ROOT.glob("formats/*.py"), *ROOT.glob("runtimes/*.py")], ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+def test_nothing_heavy_is_imported_at_module_level(path):
+    top = [node for node in ast.parse(path.read_text()).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = {(node.module or "") if isinstance(node, ast.ImportFrom) else alias.name for node in top for alias in node.names}
+    assert not {name.partition(".")[0] for name in names} & HEAVY
+
+
+def test_every_extra_is_one_that_exists():
+    import importlib.metadata
+
+    extras = set(importlib.metadata.metadata("pytest-modelport").get_all("Provides-Extra"))
+    used = {shelf.format_(name).EXTRA for name in shelf.names("formats")}
+    used |= {shelf.runtime(name).EXTRA for name in shelf.names("runtimes")}
+    assert used - {""} <= extras
+    assert "all" in extras
+
+
+def test_loading_the_whole_shelf_imports_nothing_heavy_but_numpy():
+    code = """
+import sys
+from pytest_modelport import shelf
+shelf.targets()
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "onnx", "onnxruntime", "onnxscript", "rich"}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,64 @@
+"""Every format and runtime x every trait, against what is known to become of it, and rule 10 on the way."""
+
+from __future__ import annotations
+
+import copy
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from fixtures import traits
+from pytest_modelport import shelf
+from pytest_modelport.snapshot import Snapshot
+from pytest_modelport.tree import flatten
+
+#: (trait, target) -> outcome, where it is not `passed`. An unexpected green is as red as an unexpected red.
+KNOWN: dict[tuple[str, str], str] = {}
+
+
+@pytest.mark.parametrize("name", traits.TRAITS)
+def test_a_trait_through_every_target(name, prove):
+    model, args, kwargs = traits.build(name)
+    tensors = [leaf for _, leaf in flatten((args, kwargs), lambda value: isinstance(value, torch.Tensor)).leaves]
+    before = Snapshot(model), [tensor.clone() for tensor in tensors], [p.requires_grad for p in model.parameters()]
+    versions = [tensor._version for tensor in tensors]
+    generators = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    modes, threads = [part.training for part in model.modules()], torch.get_num_threads()
+    settings = torch.backends.mkldnn.enabled, torch.backends.mha.get_fastpath_enabled(), torch.is_grad_enabled()
+
+    report = prove(shelf.targets(), model, args, kwargs)
+
+    for route, verdicts in report.routes.items():
+        outcome = KNOWN.get((name, route.target), "passed")
+        assert {str(verdict.outcome) for verdict in verdicts} == {outcome}, verdicts
+        assert verdicts[0].check == "parity"
+    assert before[0].changes() == ()
+    assert all(torch.equal(tensor, old) for tensor, old in zip(tensors, before[1], strict=True))
+    assert [tensor._version for tensor in tensors] == versions
+    assert [p.requires_grad for p in model.parameters()] == before[2]
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert torch.equal(torch.get_rng_state(), generators[0])
+    assert np.array_equal(np.random.get_state()[1], generators[1])
+    assert random.getstate() == generators[2]
+    assert [part.training for part in model.modules()] == modes
+    assert torch.get_num_threads() == threads
+    assert (torch.backends.mkldnn.enabled, torch.backends.mha.get_fastpath_enabled(), torch.is_grad_enabled()) == settings
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "dict_output", "lstm"])
+def test_without_a_fork_it_is_the_same(name, prove, monkeypatch):
+    from pytest_modelport import isolate, pipeline
+
+    monkeypatch.setattr(isolate, "forks", lambda: False)
+    monkeypatch.setattr(pipeline, "forks", lambda: False)
+    model, args, kwargs = traits.build(name)
+    before, mine = Snapshot(model), copy.deepcopy(model)
+    report = prove(["onnx", "torchscript", "torch_export"], mine, args, kwargs)
+    assert report.passed, report
+    assert before.changes() == ()
+    assert all(
+        torch.equal(left, right) for left, right in zip(model.state_dict().values(), mine.state_dict().values(), strict=True)
+    )
+    assert all("no fork" in " ".join(verdict.notes) for verdict in report.verdicts)

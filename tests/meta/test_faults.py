@@ -1,0 +1,34 @@
+"""Every fault comes out as what really becomes of it, and every control passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_modelport import Outcome, Stage
+from pytest_modelport.verdict import worst
+from tests.meta.faults import FAULTS
+
+CASES = [(name, target) for name, fault in FAULTS.items() for target in fault.expect]
+#: Faults that are nothing but ties may be inconclusive.
+TIES = {"order_of_equal_elements"}
+
+
+@pytest.mark.parametrize(("name", "target"), CASES, ids=lambda value: value)
+def test_a_fault_on_a_target(name, target, prove):
+    fault = FAULTS[name]
+    report = prove([target], fault.subject(), fault.args, samples=fault.then, dynamic_shapes=fault.shapes)
+    verdict = worst(report.verdicts)
+    expected = fault.expect[target]
+    if expected == "ok":
+        assert report.passed, report
+    elif expected == "wrong":
+        assert verdict.outcome is Outcome.FAILED or (name in TIES and verdict.outcome is Outcome.INCONCLUSIVE), report
+    elif expected == "no-export":
+        assert verdict.outcome in (Outcome.UNSUPPORTED, Outcome.FAILED), report
+        assert verdict.stage is Stage.EXPORT
+    elif expected == "no-run":
+        assert verdict.outcome is Outcome.FAILED, report
+        assert verdict.stage in (Stage.OPEN, Stage.RUN)
+    else:
+        assert (expected, verdict.outcome) == ("crash", Outcome.CRASHED), report
+    assert len(verdict.reason) > 20
