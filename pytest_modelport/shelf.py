@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from pytest_modelport.contract import Check, Format, Runtime
 from pytest_modelport.errors import UsageError
+
+if TYPE_CHECKING:
+    from pytest_modelport.contract import Check, Format, Runtime
 
 _ROOT = Path(__file__).parent
 SHELVES = ("formats", "runtimes", "transforms", "checks")

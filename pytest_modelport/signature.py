@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Signature:
 
 def signature(values: npt.NDArray[Any]) -> Signature:
     """The signature of an array of numbers or bools; complex numbers count as their parts."""
+    import numpy as np
+
     flat = np.ravel(values)
     parts = flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
     wide = parts.astype(np.float64)

@@ -10,10 +10,10 @@ import mmap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _ALIGN = 64
 #: Logical dtypes NumPy has under the same name. Everything else travels as raw bytes of a known width.
@@ -62,6 +62,8 @@ class Array:
     @classmethod
     def of(cls, array: npt.ArrayLike) -> Array:
         """From a NumPy array (ml_dtypes' bfloat16 and float8 included)."""
+        import numpy as np
+
         dense = np.ascontiguousarray(array).reshape(np.shape(array))
         return cls(str(dense.dtype), dense.shape, dense.tobytes())
 
@@ -70,6 +72,8 @@ class Array:
 
         Raises `TypeError` for dtypes NumPy cannot hold (float8).
         """
+        import numpy as np
+
         if self.dtype == "bfloat16":
             memory: npt.NDArray[Any] = (np.frombuffer(self.data, np.uint16).astype(np.uint32) << 16).view(np.float32)
         elif self.dtype in _NUMPY:

@@ -1,20 +1,22 @@
-"""pytest's hooks, each a few lines. The only part of Modelport that imports pytest."""
+"""pytest's hooks, each a few lines; everything behind them is imported when the first test is portable."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_modelport.plugin import collect, marker, options
-from pytest_modelport.plugin.fixture import MODELPORT, VERDICTS, WORKSPACE, modelport
-from pytest_modelport.plugin.randomness import seeded
+from pytest_modelport.plugin import options
+from pytest_modelport.plugin.keys import ATTRIBUTE, FIXTURE, MARKER, MODELPORT, SETTINGS, VERDICTS, WORKSPACE, is_portable
 
-__all__ = ["modelport"]
+if TYPE_CHECKING:
+    from pytest_modelport.plugin.fixture import Modelport
 
-_COLLECTED = pytest.StashKey[list[dict[str, Any]]]()
-_ATTRIBUTE = "modelport"
+_MARKER_LINE = (
+    f"{MARKER}(*, targets, transforms, devices, checks): ask this test once for every route (transform x target x device); "
+    f"it takes the fixture {FIXTURE} and calls it"
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,23 +30,33 @@ def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", marker.LINE)
+    config.addinivalue_line("markers", _MARKER_LINE)
+    config.stash[SETTINGS] = options.read(config)
 
 
 @pytest.hookimpl(trylast=True)  # after the test's own parameters, so that the route comes last in every id
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    collect.parametrize(metafunc)
+    if metafunc.definition.get_closest_marker(MARKER) is not None:
+        from pytest_modelport.plugin.collect import parametrize
+
+        parametrize(metafunc)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    collect.deselect(config, items)
+    if config.stash[SETTINGS].only is not None:
+        from pytest_modelport.plugin.collect import deselect
+
+        deselect(config, items)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    if collect.route_of(item) is None:
+    if not is_portable(item):
         return (yield)
-    with seeded(collect.subject_of(item)):
+    from pytest_modelport.plugin.collect import subject_of
+    from pytest_modelport.plugin.randomness import seeded
+
+    with seeded(subject_of(item)):
         return (yield)
 
 
@@ -52,10 +64,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Generator[None, object, object]:
     """A fixture that outlives the item must not depend on which route came first."""
     item = getattr(request, "_pyfuncitem", None)
-    if fixturedef.scope == "function" or item is None or collect.route_of(item) is None:
+    if fixturedef.scope == "function" or item is None or not is_portable(item):
         return (yield)
+    from pytest_modelport.plugin.randomness import seeded
+
     with seeded(fixturedef.baseid, fixturedef.argname, str(getattr(request, "param_index", 0))):
         return (yield)
+
+
+@pytest.fixture
+def modelport(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Modelport:
+    """Prove a model on this item's route: `modelport(model, args, kwargs, *, dynamic_shapes=..., samples=...)`."""
+    from pytest_modelport.plugin.fixture import make
+
+    return make(request, tmp_path_factory)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -73,20 +95,17 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if call.when == "call" and VERDICTS in item.stash:
-        setattr(report, _ATTRIBUTE, [verdict.to_dict() for verdict in item.stash[VERDICTS]])  # travels with xdist
+        setattr(report, ATTRIBUTE, [verdict.to_dict() for verdict in item.stash[VERDICTS]])
     return report
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    from pytest_modelport.plugin.summary import write
-
-    reports = [report for group in terminalreporter.stats.values() for report in group if hasattr(report, _ATTRIBUTE)]
+    reports = [report for group in terminalreporter.stats.values() for report in group if hasattr(report, ATTRIBUTE)]
     if reports:
-        write(
-            terminalreporter,
-            options.settings(config),
-            [row for report in reports for row in getattr(report, _ATTRIBUTE)],
-        )
+        from pytest_modelport.plugin.summary import write
+
+        rows = [row for report in reports for row in getattr(report, ATTRIBUTE)]
+        write(terminalreporter, config.stash[SETTINGS], rows)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -6,22 +6,16 @@ import pytest
 
 from pytest_modelport.errors import UsageError
 from pytest_modelport.plugin import marker
-from pytest_modelport.plugin.options import settings
+from pytest_modelport.plugin.keys import FIXTURE, MARKER, SETTINGS
 from pytest_modelport.route import Route
-
-FIXTURE = "modelport"
-ROUTE = pytest.StashKey[Route]()
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
     """Ask a portable test once per route. Fails the collection of tests that could not prove anything."""
-    markers = list(metafunc.definition.iter_markers(marker.NAME))
-    if not markers:
-        return
     where = metafunc.definition.nodeid
     try:
         _require_fixture(metafunc)
-        portable = marker.read(markers, settings(metafunc.config))
+        portable = marker.read(metafunc.definition.iter_markers(MARKER), metafunc.config.stash[SETTINGS])
     except UsageError as error:
         pytest.fail(f"{where}: {error}", pytrace=False)
     metafunc.parametrize(
@@ -33,9 +27,9 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 
 def _require_fixture(metafunc: pytest.Metafunc) -> None:
     if FIXTURE not in metafunc.fixturenames:
-        raise UsageError(f"a {marker.NAME} test must take the argument {FIXTURE!r} and call it: nothing would be proven")
+        raise UsageError(f"a {MARKER} test must take the argument {FIXTURE!r} and call it: nothing would be proven")
     definitions = metafunc._arg2fixturedefs.get(FIXTURE, ())
-    if definitions and definitions[-1].func.__module__ != "pytest_modelport.plugin.fixture":
+    if definitions and definitions[-1].func.__module__ != "pytest_modelport.plugin":
         raise UsageError(f"the fixture {FIXTURE!r} in {definitions[-1].func.__module__} hides Modelport's own: rename it")
 
 
@@ -58,9 +52,7 @@ def subject_of(item: pytest.Item) -> str:
 
 def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep only the routes whose target `--targets` names."""
-    only = settings(config).only
-    if only is None:
-        return
+    only = config.stash[SETTINGS].only or ()
     dropped = [item for item in items if (route := route_of(item)) is not None and route.target not in only]
     if dropped:
         config.hook.pytest_deselected(items=dropped)

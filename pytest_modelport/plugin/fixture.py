@@ -10,7 +10,8 @@ import pytest
 
 from pytest_modelport.errors import UsageError
 from pytest_modelport.plugin.collect import route_of, subject_of
-from pytest_modelport.plugin.options import Settings, settings
+from pytest_modelport.plugin.keys import MODELPORT, SETTINGS, VERDICTS, WORKSPACE
+from pytest_modelport.plugin.options import Settings
 from pytest_modelport.route import Route
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict, worst
 
@@ -18,16 +19,13 @@ if TYPE_CHECKING:
     from pytest_modelport.request import Artifacts
     from pytest_modelport.workspace import Workspace
 
-VERDICTS = pytest.StashKey[list[Verdict]]()
-WORKSPACE = pytest.StashKey["Workspace"]()
-
 
 class Modelport:
     """Proves the item's route. Called in the test's body, as often as there are subjects."""
 
     def __init__(self, item: pytest.Item, route: Route, checks: tuple[str, ...] | None, workspace: Workspace) -> None:
         self._item, self._route, self._checks, self._workspace = item, route, checks, workspace
-        self._settings: Settings = settings(item.config)
+        self._settings: Settings = item.config.stash[SETTINGS]
         self._calls = 0
 
     @property
@@ -127,18 +125,14 @@ class Modelport:
         return self._calls > 0
 
 
-@pytest.fixture
-def modelport(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Modelport:
-    """Prove a model on this item's route: `modelport(model, args, kwargs, *, dynamic_shapes=..., samples=...)`."""
+def make(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Modelport:
+    """The fixture's value for one item. Fails the item when it is no route."""
     route = route_of(request.node)
     if route is None:
         pytest.fail("modelport is used by a test that is not marked: add @pytest.mark.portable(targets=[...])", pytrace=False)
-    made = Modelport(request.node, route, request.param[1], _workspace(request.config, tmp_path_factory))
+    made = Modelport(request.node, route, request.param[1], _workspace(request.config, factory))
     request.node.stash[MODELPORT] = made
     return made
-
-
-MODELPORT = pytest.StashKey[Modelport]()
 
 
 def _workspace(config: pytest.Config, factory: pytest.TempPathFactory) -> Workspace:

@@ -10,15 +10,11 @@ import pytest
 
 from pytest_modelport import shelf
 from pytest_modelport.errors import UsageError
+from pytest_modelport.plugin.keys import MARKER
 from pytest_modelport.plugin.options import Settings
 from pytest_modelport.request import NO_TRANSFORM, checks_of, device_of, names_of, transform_of
 from pytest_modelport.route import Route
 
-NAME = "portable"
-LINE = (
-    f"{NAME}(*, targets, transforms, devices, checks): ask this test once for every route (transform x target x device); "
-    "it calls the modelport fixture"
-)
 KEYWORDS = ("targets", "transforms", "devices", "checks")
 
 
@@ -35,10 +31,10 @@ def read(markers: Iterable[pytest.Mark], settings: Settings) -> Portable:
     keywords: dict[str, Any] = {}
     for marker in markers:
         if marker.args:
-            raise UsageError(f"{NAME} takes keywords only: write {NAME}(targets={list(marker.args)!r})")
+            raise UsageError(f"{MARKER} takes keywords only: write {MARKER}(targets={list(marker.args)!r})")
         for keyword, value in marker.kwargs.items():
             if keyword not in KEYWORDS:
-                raise shelf.unknown(f"keyword of {NAME}", keyword, KEYWORDS)
+                raise shelf.unknown(f"keyword of {MARKER}", keyword, KEYWORDS)
             keywords.setdefault(keyword, value)
     targets = _parts("targets", keywords.get("targets", settings.targets), lambda value: shelf.canonical(str(value)))
     transforms = _parts("transforms", keywords.get("transforms", (NO_TRANSFORM,)), transform_of)

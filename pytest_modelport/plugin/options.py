@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from pytest_modelport import shelf
-from pytest_modelport.errors import UsageError
-from pytest_modelport.request import device_of
-
 DEFAULT_TARGETS = ("onnx", "torchscript", "torch_export")
+DEFAULT_TIMEOUT = 600.0
 #: Short names that other plugins and conftest files like too: added only when they are free.
 _ALIASES = {"--device": "modelport_device", "--targets": "modelport_targets", "--benchmark": "modelport_benchmark"}
 
@@ -33,9 +28,6 @@ class Settings:
     timeout: float
     rtol: float | None
     atol: float | None
-
-
-SETTINGS = pytest.StashKey[Settings]()
 
 
 def add(parser: pytest.Parser) -> None:
@@ -61,7 +53,7 @@ def add(parser: pytest.Parser) -> None:
     )
     group.addoption("--modelport-strict", action="store_true", help="skipped and inconclusive routes fail")
     parser.addini("modelport_targets", "targets of portable tests that name none", type="args", default=list(DEFAULT_TARGETS))
-    parser.addini("modelport_timeout", "seconds for each export, opening and call", default="600")
+    parser.addini("modelport_timeout", "seconds for each export, opening and call", default=str(DEFAULT_TIMEOUT))
     parser.addini("modelport_rtol", "relative tolerance instead of the measured allowance", default="")
     parser.addini("modelport_atol", "absolute tolerance instead of the measured allowance", default="")
 
@@ -81,44 +73,44 @@ def _free(parser: pytest.Parser, name: str) -> bool:
     return f"{name}=x" in unknown
 
 
-@contextlib.contextmanager
-def usage() -> Iterator[None]:
-    """Turn a bad request into pytest's own way of saying so."""
-    try:
-        yield
-    except UsageError as error:
-        raise pytest.UsageError(str(error)) from None
-
-
 def read(config: pytest.Config) -> Settings:
     """The settings of this run. Raises `pytest.UsageError` for names and numbers that make no sense."""
-    with usage():
-        only = config.getoption("modelport_targets")
-        device = config.getoption("modelport_device")
-        return Settings(
-            strict=bool(config.getoption("modelport_strict")),
-            device=device_of(device) if device else "cpu",
-            only=tuple(shelf.canonical(name.strip()) for name in only.split(",") if name.strip()) if only else None,
-            targets=tuple(config.getini("modelport_targets")),
-            benchmark=bool(config.getoption("modelport_benchmark")),
-            timeout=_number(config, "modelport_timeout") or 600.0,
-            rtol=_number(config, "modelport_rtol"),
-            atol=_number(config, "modelport_atol"),
-        )
+    only, device = config.getoption("modelport_targets"), config.getoption("modelport_device")
+    return Settings(
+        strict=bool(config.getoption("modelport_strict")),
+        device=_checked_device(device) if device else "cpu",
+        only=_checked_targets(only) if only else None,
+        targets=tuple(config.getini("modelport_targets")),
+        benchmark=bool(config.getoption("modelport_benchmark")),
+        timeout=_number(config, "modelport_timeout") or DEFAULT_TIMEOUT,
+        rtol=_number(config, "modelport_rtol"),
+        atol=_number(config, "modelport_atol"),
+    )
+
+
+def _checked_device(name: str) -> str:
+    from pytest_modelport.errors import UsageError
+    from pytest_modelport.request import device_of
+
+    try:
+        return device_of(name)
+    except UsageError as error:
+        raise pytest.UsageError(f"--modelport-device: {error}") from None
+
+
+def _checked_targets(names: str) -> tuple[str, ...]:
+    from pytest_modelport import shelf
+    from pytest_modelport.errors import UsageError
+
+    try:
+        return tuple(shelf.canonical(name.strip()) for name in names.split(",") if name.strip())
+    except UsageError as error:
+        raise pytest.UsageError(f"--modelport-targets: {error}") from None
 
 
 def _number(config: pytest.Config, name: str) -> float | None:
     text = str(config.getini(name)).strip()
-    if not text:
-        return None
     try:
-        return float(text)
+        return float(text) if text else None
     except ValueError:
-        raise UsageError(f"{name} is {text!r}: give a number") from None
-
-
-def settings(config: pytest.Config) -> Settings:
-    """The settings, read when first asked for."""
-    if SETTINGS not in config.stash:
-        config.stash[SETTINGS] = read(config)
-    return config.stash[SETTINGS]
+        raise pytest.UsageError(f"{name} is {text!r}: give a number") from None

@@ -1,0 +1,28 @@
+"""Names, and typed keys of pytest's stashes. Imports nothing: a run without portable tests pays nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_modelport.plugin.fixture import Modelport
+    from pytest_modelport.plugin.options import Settings
+    from pytest_modelport.verdict import Verdict
+    from pytest_modelport.workspace import Workspace
+
+MARKER = "portable"
+FIXTURE = "modelport"
+#: The attribute of a test report in which an item's verdicts travel, as JSON values, also between xdist's processes.
+ATTRIBUTE = "modelport"
+
+SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+WORKSPACE: pytest.StashKey[Workspace] = pytest.StashKey()
+MODELPORT: pytest.StashKey[Modelport] = pytest.StashKey()
+VERDICTS: pytest.StashKey[list[Verdict]] = pytest.StashKey()
+
+
+def is_portable(item: pytest.Item) -> bool:
+    """Whether an item is one route of a portable test."""
+    return item.get_closest_marker(MARKER) is not None
