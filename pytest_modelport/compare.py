@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_modelport.reference import Expected, Floats, deviations
+from pytest_modelport.expected import Expected, Floats, deviations
 from pytest_modelport.wire import Array
 
 #: Elements of similar magnitude share their noise, so that one evaluation's luck does not decide: this many draws together.

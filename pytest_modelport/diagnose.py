@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_modelport import shelf
-from pytest_modelport.bench import Bench, Stopped
+from pytest_modelport.bench import Bench
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.compare import Comparison
 from pytest_modelport.feed import Answer
 from pytest_modelport.localise import Operation, first_wrong
+from pytest_modelport.stopped import Stopped
 
 #: A value counts as found when it agrees this much better than the wrong output does, and at least this well.
 _SHARPER, _FINEST, _COARSEST = 8.0, 1e-6, 1e-2

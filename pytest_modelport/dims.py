@@ -5,13 +5,12 @@ Strings are shorthand: `{0: "batch"}` means `torch.export.Dim.DYNAMIC`, and the 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_modelport import tree
-from pytest_modelport.errors import UsageError
+from pytest_modelport.errors import UsageError, unknown
 
 #: One tensor's dims: axis -> string, torch Dim or hint, int or None (static).
 Axes = Mapping[int, Any]
@@ -41,9 +40,7 @@ def normalise(given: Any, inputs: tuple[tuple[str, tree.Path, int], ...], keywor
     by_name = _by_parameter(given, keywords, inputs)
     for name in by_name:
         if name not in keywords and name not in tops:
-            near = difflib.get_close_matches(str(name), [str(top) for top in tops], n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise UsageError(f"dynamic_shapes names {name!r}: {hint}the inputs are {', '.join(map(str, tops))}")
+            raise unknown("input in dynamic_shapes", name, map(str, tops))
     return Shapes({name: _axes(name, _descend(by_name, path, name), rank) for name, path, rank in inputs})
 
 

@@ -17,7 +17,7 @@ from pytest_modelport import tree, wire
 from pytest_modelport.noise import MonteCarlo
 from pytest_modelport.oracle import Generators, Oracle, decomposed, may_draw
 from pytest_modelport.provenance import Provenance, stored_tensors
-from pytest_modelport.sample import Call
+from pytest_modelport.sample import Call, Rejected
 from pytest_modelport.snapshot import Snapshot
 from pytest_modelport.subject import paths
 from pytest_modelport.tensors import fresh, is_inexact, is_tensor, restored_rng, seed_all, to_array
@@ -30,10 +30,6 @@ def warm() -> None:
     """Import here what torch imports at the first dispatch, so that every fork has it."""
     with restored_rng(), Oracle():
         torch.zeros(1).add(1)
-
-
-class Rejected(Exception):
-    """The subject raised. Its message is the label of the call; its cause is what the subject said."""
 
 
 def eager(module: nn.Module, calls: Sequence[Call], device: str, out: Path) -> dict[str, Any]:

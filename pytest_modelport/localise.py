@@ -7,7 +7,7 @@ in the first operation that is not, although everything it was computed from is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_modelport.signature import Signature
@@ -22,6 +22,14 @@ class Operation:
     source: str
     sources: tuple[int, ...]
     signatures: tuple[Signature, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """The operations of one call, and the number of the one that made each output."""
+
+    operations: Sequence[Operation]
+    outputs: Mapping[str, int]
 
 
 def first_wrong(operations: Sequence[Operation], output: int, found: Iterable[Signature], tolerance: float) -> Operation | None:

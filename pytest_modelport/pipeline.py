@@ -11,12 +11,15 @@ from typing import Any
 
 from pytest_modelport import __version__, shelf
 from pytest_modelport.availability import unavailable
-from pytest_modelport.bench import Bench, Case, Stopped
+from pytest_modelport.bench import Bench
+from pytest_modelport.case import Case
+from pytest_modelport.errors import UsageError
 from pytest_modelport.export import versions
 from pytest_modelport.isolate import forks
 from pytest_modelport.request import Artifacts, artifacts_of, checks_of, routes_of
 from pytest_modelport.route import Route
 from pytest_modelport.sample import Sample, samples_of, sequence
+from pytest_modelport.stopped import Stopped
 from pytest_modelport.tolerance import Tolerance
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
 from pytest_modelport.workspace import Workspace
@@ -69,13 +72,20 @@ def verify(
         timeout=timeout,
     )
     files = artifacts_of(artifact, routes)
-    with Workspace(Path(workdir) if workdir is not None else None, keep_all=workdir is not None) as workspace:
+    with _workspace(workdir) as workspace:
         verdicts = [
             verdict
             for route in routes
             for verdict in prove(workspace, replace(case, artifact=files.get(route.target)), route, asked)
         ]
     return Report(tuple(verdicts), environment())
+
+
+def _workspace(workdir: str | Path | None) -> Workspace:
+    try:
+        return Workspace(Path(workdir) if workdir is not None else None, keep_all=workdir is not None)
+    except OSError as error:
+        raise UsageError(f"workdir {workdir} cannot be used: {error.strerror}") from error
 
 
 def default_checks() -> tuple[str, ...]:
@@ -100,6 +110,10 @@ def case_of(
     from pytest_modelport import subject
     from pytest_modelport.dims import normalise
 
+    if not (isinstance(timeout, (int, float)) and timeout > 0):
+        raise UsageError(f"timeout is {timeout!r}: give a positive number of seconds")
+    if not (isinstance(threads, int) and threads > 0):
+        raise UsageError(f"threads is {threads!r}: give a positive whole number")
     module = subject.load(model)
     first = subject.inputs(module, Sample.of(args, kwargs))
     further = tuple(subject.inputs(module, sample).sample for sample in samples_of(samples))
@@ -143,11 +157,8 @@ def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str])
                 break
     except OSError as error:
         # Scratch files could not be written or read: the disk's fault, not the port's.
-        verdicts.append(
-            bench.verdict(
-                checks[0], Stage.RUN, Outcome.ERROR, f"{error.strerror or error}: {error.filename or workspace.folder}"
-            )
-        )
+        said = f"cannot write: {error.strerror or error}: {error.filename or workspace.folder}"
+        verdicts.append(bench.verdict(checks[0], Stage.RUN, Outcome.ERROR, said))
     if not all(verdict.passed for verdict in verdicts) and "artifact" in bench.__dict__:
         workspace.keep(bench.artifact.folder)
     return verdicts

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_modelport import wire
 from pytest_modelport.cause import Cause
+from pytest_modelport.expected import Expected, Noise, Step, deviations, values_of
 from pytest_modelport.isolate import Done, Ending, Raised, run
-from pytest_modelport.localise import Operation
+from pytest_modelport.localise import Operation, Traced
 from pytest_modelport.matching import Known
 from pytest_modelport.sample import Call
 from pytest_modelport.signature import Signature
@@ -24,68 +23,10 @@ from pytest_modelport.tree import Spec
 if TYPE_CHECKING:
     from torch import nn
 
-Floats = npt.NDArray[np.float64]
 #: Noise evaluations: each is a few forward passes, so large subjects get fewer and pool more elements instead.
 EVALUATIONS = 16
 EVALUATIONS_LARGE = 6
 LARGE = 16_000_000  # parameters and output elements
-
-
-@dataclass(eq=False)
-class Noise:
-    """How the subject's evaluations scatter around the oracle, for one tensor.
-
-    worst: each element's largest deviation so far; squares: each evaluation's mean squared deviation. For integers and bools,
-    undecided: elements on which evaluations disagree.
-    """
-
-    worst: Floats
-    squares: list[float] = field(default_factory=list)
-    undecided: npt.NDArray[np.bool_] | None = None
-
-    @property
-    def rms(self) -> float:
-        """Root mean square deviation over all evaluations; inf when one of them was not finite."""
-        return math.sqrt(sum(self.squares) / len(self.squares)) if self.squares else 0.0
-
-    def add(self, deviation: Floats) -> None:
-        """Count in one more evaluation's absolute deviations from the oracle."""
-        np.maximum(self.worst, deviation, out=self.worst)
-        self.squares.append(float(np.mean(np.square(deviation))) if deviation.size else 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Expected:
-    """One tensor the port must produce: an output, or an input as the call leaves it (`changed`)."""
-
-    name: str
-    eager: wire.Array
-    oracle: npt.NDArray[Any]
-    noise: Noise
-    changed: bool = False
-
-    @property
-    def exact(self) -> bool:
-        """Integers and bools: compared for equality."""
-        return self.oracle.dtype.kind not in "fc"
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """What one call must give."""
-
-    call: Call
-    outputs: tuple[Expected, ...]
-    constants: Mapping[str, Any]
-    mutated: Mapping[int, Expected]
-
-
-@dataclass(frozen=True, eq=False)
-class Traced:
-    """The operations of one call, and the number of the one that made each output."""
-
-    operations: Sequence[Operation]
-    outputs: Mapping[str, int]
 
 
 class SubjectFailed(Exception):
@@ -122,6 +63,33 @@ class Reference:
         self.steps = self._steps(record, self._oracle(evaluate.exact))
         self._count(wire.read(self._scratch / "eager.bin", record["table"]), record)
         self.deepen(EVALUATIONS_LARGE if self._large() else EVALUATIONS)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know about the subject, whatever becomes of its ports."""
+        notes = []
+        if self.changes:
+            notes.append(f"the subject keeps state: {', '.join(self.changes[:3])} changed")
+        if self.random:
+            drawn = ", ".join(self.random[:3])
+            notes.append(f"the subject draws random numbers: {drawn}; both sides start from the same seed")
+        if self.holes:
+            name, said = next(iter(self.holes.items()))
+            notes.append(f"no float64 kernel for {name} ({said[:80]}): its own results count as exact")
+        if self.noise_failure is not None:
+            said = self.noise_failure.headline[:80]
+            notes.append(f"noise could not be measured ({said}): torch.testing's tolerances were used")
+        return (*notes, *self._nonfinite())
+
+    def _nonfinite(self) -> list[str]:
+        """The first output of the subject that is not finite."""
+        for step in self.steps:
+            for item in step.outputs:
+                if not item.exact and not np.isfinite(item.eager.numpy()).all():
+                    shape = ", ".join(map(str, item.eager.shape))
+                    where = f"at {step.call.label} ({item.eager.dtype}[{shape}])"
+                    return [f"the subject's own '{item.name}' has NaN or inf {where}"]
+        return []
 
     def _job(self, file: str, evaluation: Callable[..., Any], **options: Any) -> Ending:
         from pytest_modelport.subject import paths
@@ -164,7 +132,7 @@ class Reference:
             other = exact["calls"][position] if exact else row
 
             def expected(name: str, index: int, exact_index: int, *, changed: bool = False) -> Expected:
-                eager, value = eager_arrays[index], _values(exact_arrays[exact_index])
+                eager, value = eager_arrays[index], values_of(exact_arrays[exact_index])
                 noise = Noise(np.zeros(value.shape), [], np.zeros(value.shape, bool) if value.dtype.kind not in "fc" else None)
                 return Expected(name, eager, value, noise, changed)
 
@@ -209,7 +177,7 @@ class Reference:
         """One tensor's rms deviation when every rounding is `amplitude` times as coarse."""
         squares = []
         for arrays, record in self._noisy([self._seed + number for number in range(EVALUATIONS)], amplitude):
-            found = [_values(array) for item, array in self._paired(step, record, arrays) if item is expected]
+            found = [values_of(array) for item, array in self._paired(step, record, arrays) if item is expected]
             same = bool(found) and found[0].shape == expected.oracle.shape
             squares.append(float(np.mean(np.square(deviations(found[0], expected.oracle)))) if same else math.inf)
         return math.sqrt(sum(squares) / len(squares)) if squares else math.inf
@@ -277,29 +245,4 @@ class Reference:
         """Add one evaluation to every tensor's noise."""
         for step in range(len(self.steps)):
             for expected, array in self._paired(step, record, arrays):
-                _add(expected, _values(array))
-
-
-def _add(expected: Expected, values: npt.NDArray[Any]) -> None:
-    noise = expected.noise
-    flipped = values.shape != expected.oracle.shape  # a shape that depends on data came out otherwise
-    if noise.undecided is not None:
-        np.logical_or(noise.undecided, True if flipped else values != expected.eager.numpy(), out=noise.undecided)
-    else:
-        noise.add(np.full(expected.oracle.shape, np.inf) if flipped else deviations(values, expected.oracle))
-
-
-def _values(array: wire.Array) -> npt.NDArray[Any]:
-    """Floats as float64, complex as complex128, the rest as they are."""
-    values = array.numpy()
-    if values.dtype.kind == "f":
-        return values.astype(np.float64)
-    return values.astype(np.complex128) if values.dtype.kind == "c" else values
-
-
-def deviations(values: npt.NDArray[Any], oracle: npt.NDArray[Any]) -> Floats:
-    """|values - oracle| for arrays of one shape: 0 for equal infinities and NaN on both sides, inf for NaN on one side."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        result = np.abs(values - oracle)
-    same = (values == oracle) | (np.isnan(values) & np.isnan(oracle))
-    return np.where(same, 0.0, np.where(np.isnan(result), np.inf, result)).astype(np.float64)
+                expected.observe(array)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_modelport import shelf
-from pytest_modelport.errors import UsageError
+from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.route import Route
 
 Artifacts = str | Path | Mapping[str, str | Path]
@@ -28,7 +28,7 @@ def names_of(keyword: str, values: object) -> list[object]:
 def device_of(name: object) -> str:
     """A device's name. Raises `UsageError` when torch would not know its kind."""
     if not isinstance(name, str) or re.sub(r":\d+$", "", name) not in DEVICES:
-        raise shelf.unknown("device", name, DEVICES)
+        raise unknown("device", name, DEVICES)
     return name
 
 
@@ -37,7 +37,7 @@ def transform_of(name: object) -> tuple[str, ...]:
     if name == NO_TRANSFORM:
         return ()
     if name not in shelf.names("transforms"):
-        raise shelf.unknown("transform", name, (NO_TRANSFORM, *shelf.names("transforms")))
+        raise unknown("transform", name, (NO_TRANSFORM, *shelf.names("transforms")))
     return (str(name),)
 
 
@@ -58,7 +58,7 @@ def checks_of(names: Sequence[str] | None) -> tuple[str, ...] | None:
         return None
     for name in names_of("checks", names):
         if name not in shelf.names("checks"):
-            raise shelf.unknown("check", name, shelf.names("checks"))
+            raise unknown("check", name, shelf.names("checks"))
     return tuple(dict.fromkeys(names))
 
 
@@ -72,6 +72,6 @@ def artifacts_of(artifact: Artifacts | None, routes: Sequence[Route]) -> dict[st
     if isinstance(artifact, Mapping):
         files = {shelf.canonical(target): Path(path) for target, path in artifact.items()}
         for target in files.keys() - known:
-            raise shelf.unknown("target of artifact", target, sorted(known))
+            raise unknown("target of artifact", target, sorted(known))
         return files
     return dict.fromkeys(known, Path(artifact))

@@ -30,7 +30,8 @@ class Sample:
 
 def samples_of(values: Iterable[Any]) -> tuple[Sample, ...]:
     """Further samples: each a `Sample`, a tuple of arguments, or one argument."""
-    if isinstance(values, (Sample, str, Mapping)) or not isinstance(values, Iterable):
+    lone = isinstance(values, (Sample, str, Mapping)) or hasattr(values, "dtype")  # a tensor would be taken apart by rows
+    if lone or not isinstance(values, Iterable):
         raise UsageError(f"samples is a {type(values).__name__}: give a list of argument tuples or Sample objects")
     return tuple(Sample.of(value) for value in values)
 
@@ -51,3 +52,7 @@ def sequence(first: Sample, further: Iterable[Sample], seed: int) -> tuple[Call,
     """The calls of a parity run: the first sample twice (state, first-call effects), then the others in order."""
     labelled = [(first, "args"), (first, "args again"), *((s, f"samples[{i}]") for i, s in enumerate(further))]
     return tuple(Call(sample, seed + i, label) for i, (sample, label) in enumerate(labelled))
+
+
+class Rejected(Exception):
+    """The subject raised. Its message is the label of the call; its cause is what the subject said."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from pytest_modelport.errors import UsageError
+from pytest_modelport.errors import unknown
 
 if TYPE_CHECKING:
     from pytest_modelport.contract import Check, Format, Runtime
@@ -30,14 +29,6 @@ def names(shelf: str) -> tuple[str, ...]:
     """What is on a shelf: the files in its folder, then other packages' entry points."""
     own = sorted(module.name for module in pkgutil.iter_modules([str(_ROOT / shelf)]))
     return (*own, *sorted(name for name in _foreign(shelf) if name not in own))
-
-
-def unknown(kind: str, value: object, known: Iterable[str]) -> UsageError:
-    """The error for a name that is not known: the value, the nearest match, all that is known."""
-    choices = list(known)
-    near = difflib.get_close_matches(str(value), choices, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return UsageError(f"unknown {kind} {value!r}: {hint}known: {', '.join(choices) or 'none'}")
 
 
 def _load(shelf: str, name: str) -> ModuleType:

@@ -14,9 +14,8 @@ import torch
 from torch import nn
 
 from pytest_modelport import tree
-from pytest_modelport.errors import UsageError
+from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.sample import Sample
-from pytest_modelport.shelf import unknown
 from pytest_modelport.tensors import is_tensor, to_array
 
 Model = nn.Module | Callable[[], nn.Module] | str

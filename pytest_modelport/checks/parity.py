@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from pytest_modelport.bench import Bench, Stopped
+from pytest_modelport.bench import Bench
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.compare import Comparison, compare, describe
 from pytest_modelport.diagnose import Suspect, diagnose
+from pytest_modelport.expected import Expected, Step
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Raised
-from pytest_modelport.reference import EVALUATIONS, Expected, Reference, Step
+from pytest_modelport.reference import EVALUATIONS, Reference
+from pytest_modelport.stopped import Stopped, stopped
 from pytest_modelport.tolerance import NOISE_FACTOR, Opinion, allowance, judge
 from pytest_modelport.verdict import Outcome, Stage, Verdict, jsonable
 from pytest_modelport.wire import Array
@@ -37,10 +37,10 @@ def run(bench: Bench) -> Iterator[Verdict]:
             try:
                 feed = bench.feed(step.call)
                 answer = session.run(feed, step.call.seed)
-            except Stopped as stopped:
-                finding.refuse(step, stopped)
+            except Stopped as end:
+                finding.refuse(step, end)
             except RoomEnded as ended:
-                finding.refuse(step, bench.stopped(Stage.RUN, ended, f"running the port on {step.call.label}"))
+                finding.refuse(step, stopped(Stage.RUN, ended.ending, f"running the port on {step.call.label}"))
                 if not isinstance(ended.ending, Raised):
                     break
             else:
@@ -66,10 +66,9 @@ class _Finding:
         self.pairs: list[_Pair] = []
         self.faults: list[tuple[str, Stage, Opinion, dict[str, Any]]] = []
 
-    def refuse(self, step: Step, stopped: Stopped) -> None:
+    def refuse(self, step: Step, end: Stopped) -> None:
         """The port gave no answer to this call."""
-        opinion = Opinion(stopped.outcome, stopped.reason, 1e12)
-        self.faults.append((step.call.label, stopped.stage, opinion, dict(stopped.evidence)))
+        self.faults.append((step.call.label, end.stage, Opinion(end.outcome, end.reason, 1e12), dict(end.evidence)))
 
     def wrong(self, step: Step, reason: str) -> None:
         """The answer differs in structure."""
@@ -217,29 +216,8 @@ class _Finding:
         return f"{score:.2g} {measured}; {outputs} output{'s' * (outputs > 1)}, {calls} calls"
 
     def _notes(self, opinions: list[tuple[Comparison, Opinion]]) -> tuple[str, ...]:
-        """What a reader should know about the subject, whatever the outcome."""
-        reference = self.reference
-        notes = []
-        if reference.changes:
-            notes.append(f"the subject keeps state: {', '.join(reference.changes[:3])} changed")
-        if reference.random:
-            drawn = ", ".join(reference.random[:3])
-            notes.append(f"the subject draws random numbers: {drawn}; both sides start from the same seed")
-        if reference.holes:
-            name, said = next(iter(reference.holes.items()))
-            notes.append(f"no float64 kernel for {name} ({said[:80]}): its own results count as exact")
-        if reference.noise_failure is not None:
-            said = reference.noise_failure.headline[:80]
-            notes.append(f"noise could not be measured ({said}): torch.testing's tolerances were used")
-        return (*notes, *self._nonfinite(), *map(_worth, filter(_worth_little, opinions)))
-
-    def _nonfinite(self) -> list[str]:
-        """The first output of the subject that is not finite."""
-        for step in self.reference.steps:
-            for item in step.outputs:
-                if not item.exact and not np.isfinite(item.eager.numpy()).all():
-                    return [f"the subject's own '{item.name}' has NaN or inf at {step.call.label} ({describe(item.eager)})"]
-        return []
+        """Which outputs passed although their allowance is wide."""
+        return tuple(map(_worth, filter(_worth_little, opinions)))
 
 
 def _worth_little(item: tuple[Comparison, Opinion]) -> bool:

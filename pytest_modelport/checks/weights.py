@@ -15,6 +15,7 @@ import numpy as np
 from pytest_modelport.bench import Bench
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.matching import Known, Match, Matcher, Norm, missing
+from pytest_modelport.stopped import stopped
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 
 if TYPE_CHECKING:
@@ -30,11 +31,10 @@ def run(bench: Bench) -> Iterator[Verdict]:
     if not reference.needed:
         return
     try:
-        room = bench.workspace.room(bench.case.threads)
-        constants = room.constants(bench.format, bench.artifact.folder, bench.case.timeout)
+        constants = bench.constants()
     except RoomEnded as ended:
-        stopped = bench.stopped(Stage.OPEN, ended, "reading the artifact's constants")
-        raise replace(stopped, outcome=Outcome.ERROR) from None
+        end = stopped(Stage.OPEN, ended.ending, "reading the artifact's constants")
+        raise replace(end, outcome=Outcome.ERROR) from None
     stored = _stored(bench.case.module)
     state = frozenset(change.partition(" ")[2] for change in reference.changes)
     matcher = Matcher([*_known(stored), *reference.derived], list(_norms(bench.case.module)), state)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_modelport import shelf
-from pytest_modelport.errors import UsageError
+from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.plugin.keys import MARKER
 from pytest_modelport.plugin.options import Settings
 from pytest_modelport.request import NO_TRANSFORM, checks_of, device_of, names_of, transform_of
@@ -34,7 +34,7 @@ def read(markers: Iterable[pytest.Mark], settings: Settings) -> Portable:
             raise UsageError(f"{MARKER} takes keywords only: write {MARKER}(targets={list(marker.args)!r})")
         for keyword, value in marker.kwargs.items():
             if keyword not in KEYWORDS:
-                raise shelf.unknown(f"keyword of {MARKER}", keyword, KEYWORDS)
+                raise unknown(f"keyword of {MARKER}", keyword, KEYWORDS)
             keywords.setdefault(keyword, value)
     targets = _parts("targets", keywords.get("targets", settings.targets), lambda value: shelf.canonical(str(value)))
     transforms = _parts("transforms", keywords.get("transforms", (NO_TRANSFORM,)), transform_of)

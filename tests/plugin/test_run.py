@@ -135,7 +135,7 @@ def test_two(modelport):
         ("modelport(Net(), torch.ones(1, 4))", "the subject itself rejects args: RuntimeError: mat1 and mat2 shapes"),
         ("modelport(Net(), torch.ones(1, 3), samples=[torch.ones(1, 5)])", "the subject itself rejects samples[0]"),
         ("modelport(3, torch.ones(1))", "the model is a int: give a torch.nn.Module"),
-        ("modelport(Net(), torch.ones(1, 3), dynamic_shapes={'y': {0: 'b'}})", "dynamic_shapes names 'y': the inputs are x"),
+        ("modelport(Net(), torch.ones(1, 3), dynamic_shapes={'y': {0: 'b'}})", "unknown input in dynamic_shapes 'y': known: x"),
         ("modelport(Net(), torch.ones(1, 3), artifact='gone.pt')", "no artifact at gone.pt"),
         ("modelport(Net(), torch.ones(1, 3), rtol=1e-3)", "rtol without atol"),
         ("modelport(Net(), torch.ones(1, 3), samples=torch.ones(1, 3).numpy)", "samples is a"),

@@ -10,7 +10,7 @@ import torch
 
 from pytest_modelport.compare import compare, windowed
 from pytest_modelport.errors import UsageError
-from pytest_modelport.reference import Expected, Noise, deviations
+from pytest_modelport.expected import Expected, Noise, deviations
 from pytest_modelport.tensors import to_array
 from pytest_modelport.tolerance import NOISE_FACTOR, Tolerance, judge
 from pytest_modelport.verdict import Outcome

@@ -1,0 +1,38 @@
+"""What is to be proven."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_modelport.dims import Shapes
+from pytest_modelport.sample import Call
+from pytest_modelport.tolerance import Tolerance
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pytest_modelport.subject import Inputs
+
+
+@dataclass(frozen=True)
+class Case:
+    """The subject and everything the user said about it.
+
+    key: the subject's fingerprint; equal keys share references and exports. artifact: a file to prove instead of exporting.
+    timeout: seconds for each export, opening and call. threads: of the port's session.
+    """
+
+    module: nn.Module
+    inputs: Inputs
+    calls: tuple[Call, ...]
+    shapes: Shapes
+    tolerance: Tolerance
+    key: str
+    seed: int
+    name: str
+    artifact: Path | None = None
+    timeout: float = 600.0
+    threads: int = 1
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,58 @@
+"""A call's inputs in the form an artifact takes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_modelport.artifact import Manifest
+from pytest_modelport.case import Case
+from pytest_modelport.feed import Feed
+from pytest_modelport.sample import Call
+from pytest_modelport.stopped import Stopped
+from pytest_modelport.verdict import Outcome, Stage
+from pytest_modelport.wire import Array
+
+if TYPE_CHECKING:
+    from pytest_modelport.subject import Inputs
+
+
+def feed(case: Case, manifest: Manifest, call: Call) -> Feed:
+    """One call's inputs for an artifact. Raises `Stopped` when the artifact has no place for them."""
+    from pytest_modelport.subject import inputs
+    from pytest_modelport.tensors import to_array
+
+    given = inputs(case.module, call.sample)
+    arrays = {item.name: to_array(item.tensor, strided=True) for item in given.tensors}
+    if manifest.call != "natural":
+        problem = _misfit(given, case.inputs)
+        if problem:
+            raise Stopped(Stage.RUN, Outcome.FAILED, f"the port cannot be given {call.label}: {problem}")
+    if manifest.brought and manifest.call == "named":
+        arrays = _renamed(arrays, [value.name for value in manifest.inputs])
+    return Feed(arrays, given.spec)
+
+
+def _misfit(given: Inputs, exported: Inputs) -> str:
+    """Why inputs cannot be handed to an artifact that has only named or ordered tensors; empty when they can."""
+    names, known = [item.name for item in given.tensors], [item.name for item in exported.tensors]
+    for name in names:
+        if name not in known:
+            return f"it has no input {name!r} (exported with {', '.join(known)})"
+    for name in known:
+        if name not in names:
+            return f"its input {name!r} gets no tensor"
+    for name in given.constants.keys() | exported.constants.keys():
+        fixed, value = exported.constants.get(name), given.constants.get(name)
+        if fixed != value:
+            return f"{name} was fixed at {fixed!r} when it was exported, and is {value!r} here"
+    return ""
+
+
+def _renamed(arrays: dict[str, Array], names: list[str]) -> dict[str, Array]:
+    """The arrays under a brought file's own input names: by name where they agree, else by position. Raises `Stopped`."""
+    if set(names) <= set(arrays):
+        return {name: arrays[name] for name in names}
+    if len(names) == len(arrays):
+        return dict(zip(names, arrays.values(), strict=True))
+    reason = f"the artifact takes {', '.join(names)}; the sample has {', '.join(arrays)}"
+    raise Stopped(Stage.RUN, Outcome.FAILED, reason)

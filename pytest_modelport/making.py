@@ -1,0 +1,95 @@
+"""From a subject, or a file that the user brings, to a sealed artifact."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_modelport import artifact, shelf
+from pytest_modelport.artifact import Artifact, Manifest
+from pytest_modelport.case import Case
+from pytest_modelport.cause import describe
+from pytest_modelport.export import Request, WrongArtifact
+from pytest_modelport.isolate import Done, Ending, Raised, run
+from pytest_modelport.stopped import Stopped, evidence_of, stopped
+from pytest_modelport.verdict import Outcome, Stage
+from pytest_modelport.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pytest_modelport.reference import Reference
+
+#: With fewer free bytes an export that failed says nothing about the model.
+_DISK_FULL = 1 << 20
+
+
+def export(workspace: Workspace, case: Case, reference: Reference, format_name: str, device: str) -> Artifact | Stopped:
+    """Export in isolation. A failure is a result too: the subject's other routes need not repeat it."""
+    from pytest_modelport.subject import paths
+    from pytest_modelport.tensors import without_autocast
+
+    maker, folder, step = shelf.format_(format_name), workspace.fresh(format_name), reference.steps[0]
+    names = tuple(item.name for item in step.outputs)
+    request = Request(case.module, case.inputs, case.shapes, names, reference.spec, step.constants, folder, device)
+    log = folder.with_name(f"{folder.name}.log")
+
+    def job() -> None:
+        with without_autocast():
+            exported = maker.export(request)
+        artifact.seal(folder, exported.manifest(format_name, maker.KIND, request))
+
+    ending = run(job, timeout=case.timeout, log=log, paths=paths(case.module), restore=case.module)
+    if isinstance(ending, Done):
+        return artifact.load(folder)
+    if isinstance(ending, Raised):
+        log.write_text(log.read_text(errors="replace") + ending.cause.text)
+    workspace.keep(log)
+    return _not_exported(ending, format_name, log)
+
+
+def _not_exported(ending: Ending, format_name: str, log: Path) -> Stopped:
+    evidence = {**evidence_of(ending), "log": str(log)}
+    if shutil.disk_usage(log.parent).free < _DISK_FULL:
+        return Stopped(Stage.EXPORT, Outcome.ERROR, f"cannot write the artifact: no space left in {log.parent}", evidence)
+    if not isinstance(ending, Raised):
+        other = stopped(Stage.EXPORT, ending, f"the export to {format_name}")
+        return Stopped(other.stage, other.outcome, other.reason, evidence)
+    cause = ending.cause
+    if cause.storage:
+        return Stopped(Stage.EXPORT, Outcome.ERROR, f"cannot write the artifact: {cause.headline}", evidence)
+    if cause.type == WrongArtifact.__name__:
+        return Stopped(Stage.EXPORT, Outcome.FAILED, f"made something else: {cause.message}", evidence)
+    return Stopped(Stage.EXPORT, Outcome.UNSUPPORTED, f"cannot export: {cause.headline}", evidence)
+
+
+def brought(workspace: Workspace, case: Case, reference: Reference, format_name: str, path: Path) -> Artifact:
+    """A sealed copy of the user's file, so that what was verified can be told from what is there later. Raises `Stopped`."""
+    maker = shelf.format_(format_name)
+    if not path.is_file():
+        raise Stopped(Stage.OPEN, Outcome.ERROR, f"no artifact at {path}")
+    if path.suffix not in maker.SUFFIXES:
+        reason = f"{path.name} is no {format_name} file: those end in {', '.join(maker.SUFFIXES)}"
+        raise Stopped(Stage.OPEN, Outcome.ERROR, reason)
+    try:
+        inputs, outputs, companions = maker.inspect(path)
+    except Exception as error:  # noqa: BLE001 - a stage border: a file that cannot be read may raise anything
+        said = describe(error)
+        reason = f"{path.name} cannot be read as {format_name}: {said.headline}"
+        raise Stopped(Stage.OPEN, Outcome.FAILED, reason, evidence_of(Raised(said))) from None
+    folder = workspace.fresh(f"{format_name}-brought")
+    for name in (path.name, *companions):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path.parent / name, folder / name)
+    manifest = Manifest(
+        format=format_name,
+        kind=maker.KIND,
+        entry=path.name,
+        call=maker.CALL,
+        inputs=inputs,
+        outputs=outputs,
+        constants=dict(reference.steps[0].constants),
+        baked=dict(case.inputs.constants),
+        brought=True,
+        notes=(f"proven as it was brought: {path}",),
+    )
+    return artifact.seal(folder, manifest)

@@ -1,0 +1,43 @@
+"""A stage that ended its route, and what the ways a process can end mean for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_modelport.isolate import Crashed, Ending, Raised, TimedOut
+from pytest_modelport.verdict import Outcome, Stage
+
+
+@dataclass
+class Stopped(Exception):
+    """A stage ended the route: what its verdict will say."""
+
+    stage: Stage
+    outcome: Outcome
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+def stopped(stage: Stage, ending: Ending, doing: str) -> Stopped:
+    """What it means that the port did not come back from something: it refused, died or hung."""
+    evidence = evidence_of(ending)
+    if isinstance(ending, Raised):
+        if ending.cause.storage:
+            return Stopped(stage, Outcome.ERROR, f"{doing}: {ending.cause.headline}", evidence)
+        return Stopped(stage, Outcome.FAILED, f"{doing} fails: {ending.cause.headline}", evidence)
+    if isinstance(ending, Crashed):
+        return Stopped(stage, Outcome.CRASHED, f"{ending.signal} in {doing}", evidence)
+    if isinstance(ending, TimedOut):
+        return Stopped(stage, Outcome.TIMEOUT, f"more than {ending.seconds:g} s in {doing}: killed", evidence)
+    raise TypeError(f"{doing} came back: {ending}")
+
+
+def evidence_of(ending: Ending) -> dict[str, Any]:
+    """How a job ended, as evidence. A traceback stays in the log."""
+    if isinstance(ending, Raised):
+        return {"cause": {key: value for key, value in ending.cause.to_dict().items() if key != "text" and value}}
+    if isinstance(ending, Crashed):
+        return {"signal": ending.signal, "tail": ending.tail}
+    return {"seconds": ending.seconds, "tail": ending.tail} if isinstance(ending, TimedOut) else {}

@@ -1,0 +1,103 @@
+"""The house rules of ARCHITECTURE.md, held against the imports as they are."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import grimp
+import pytest
+
+import pytest_modelport
+
+ROOT = Path(pytest_modelport.__file__).parent
+PACKAGE = "pytest_modelport"
+
+#: From the roof to the ground: a module imports from its own floor and from those below.
+FLOORS = [
+    ("plugin", "cli"),
+    ("pipeline",),
+    ("availability",),
+    ("checks",),
+    ("diagnose",),
+    ("bench",),
+    ("making", "feeding"),
+    ("workspace", "cleanroom"),
+    ("formats", "runtimes", "transforms"),
+    ("programs", "torchcall"),
+    ("request", "shelf"),
+    ("reports", "explain"),
+]
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return grimp.build_graph(PACKAGE, exclude_type_checking_imports=True)
+
+
+def floor(module: str) -> int:
+    part = module.removeprefix(f"{PACKAGE}.").partition(".")[0]
+    return next((number for number, names in enumerate(FLOORS) if part in names), len(FLOORS))
+
+
+def edges(graph):
+    for importer in graph.modules:
+        for imported in graph.find_modules_directly_imported_by(importer):
+            if PACKAGE not in (importer, imported):
+                yield importer, imported
+
+
+def test_imports_go_down(graph):
+    upward = [f"{a} -> {b}" for a, b in edges(graph) if floor(b) < floor(a)]
+    assert upward == []
+
+
+def test_there_are_no_cycles(graph):
+    def reaches(start: str) -> set[str]:
+        return {module for module in graph.find_downstream_modules(start) if module != PACKAGE}
+
+    looped = [module for module in graph.modules if module != PACKAGE and any(
+        other in graph.find_modules_directly_imported_by(module) and other in reaches(module) for other in graph.modules
+    )]  # fmt: skip
+    assert looped == []
+
+
+@pytest.mark.parametrize("shelf", ["formats", "runtimes", "transforms", "checks", "reports"])
+def test_items_of_a_shelf_do_not_import_each_other(graph, shelf):
+    inside = [(a, b) for a, b in edges(graph) if a.startswith(f"{PACKAGE}.{shelf}.") and b.startswith(f"{PACKAGE}.{shelf}")]
+    assert inside == []
+
+
+def test_nothing_below_the_plugin_knows_of_it_or_of_pytest():
+    for path in ROOT.rglob("*.py"):
+        if path.is_relative_to(ROOT / "plugin"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.partition(".")[0] in ("pytest", "_pytest") for name in names), path
+
+
+def test_what_renders_knows_verdicts_only(graph):
+    allowed = {f"{PACKAGE}.{name}" for name in ("verdict", "route", "errors")}
+    for module in graph.modules:
+        if module.startswith((f"{PACKAGE}.reports.", f"{PACKAGE}.explain")):
+            assert graph.find_modules_directly_imported_by(module) <= allowed | {PACKAGE}, module
+
+
+def test_no_room_is_crowded():
+    for path in ROOT.rglob("*.py"):
+        lines = path.read_text().count("\n")
+        assert lines <= 300, f"{path.name} has {lines} lines: it does more than one thing"
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name} is too long"
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "CHANGELOG.md"])
+def test_every_module_a_document_names_is_there(name):
+    import re
+
+    text = (ROOT.parent / name).read_text()
+    for found in re.findall(r"`(?:pytest_modelport/)?((?:[a-z_]+/)*[a-z_]+\.py)`", text):
+        assert (ROOT / found).exists() or (ROOT.parent / found).exists(), f"{name} names {found}"
