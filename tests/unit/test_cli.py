@@ -49,5 +49,7 @@ def test_what_is_no_report_is_refused(capsys, tmp_path, content, message):
 
 
 def test_the_console_script_is_installed():
-    done = subprocess.run([sys.executable, "-c", "from pytest_modelport.cli import main; main(['--version'])"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "from pytest_modelport.cli import main; main(['--version'])"], capture_output=True, text=True
+    )
     assert done.stdout.strip() == f"pytest-modelport {__version__}"
