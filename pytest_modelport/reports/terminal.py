@@ -41,22 +41,23 @@ def _table(verdicts: Sequence[Verdict], *, reasons: bool) -> object:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
-    table.add_column("subject", no_wrap=True, overflow="ellipsis", max_width=32)
-    table.add_column("route", no_wrap=True, overflow="ellipsis")
-    table.add_column("outcome", no_wrap=True, min_width=12)
-    table.add_column("error/allowed", no_wrap=True, justify="right", min_width=13)
-    table.add_column("time", no_wrap=True, justify="right", min_width=6)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=reasons)
+    # The one column that gives way where the width does not do.
+    table.add_column("subject and route", overflow="fold", max_width=60)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("error/allowed", no_wrap=True, justify="right")
+    table.add_column("time", no_wrap=True, justify="right")
     if reasons:
-        table.add_column("reason", no_wrap=True, overflow="ellipsis")
+        table.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1)
     previous = None
     for (subject, _), group in _groups(verdicts).items():
         verdict = worst(group)
         style = _STYLE.get(verdict.outcome, _BAD)
+        if subject != previous:
+            table.add_row(Text(subject))
         seconds = sum(item.seconds for item in group)
         cells = [
-            Text(subject if subject != previous else ""),
-            Text(verdict.route.id),
+            Text(f"  {verdict.route.id}"),
             Text(str(verdict.outcome), style=style),
             Text(used(group)),
             Text(f"{seconds:.1f} s"),
@@ -91,6 +92,9 @@ def footer(verdicts: Sequence[Verdict]) -> list[str]:
     """One line of counts, then one for each reason why routes were skipped."""
     groups = _groups(verdicts)
     outcomes = Counter(str(worst(group).outcome) for group in groups.values())
-    lines = [f"{len(groups)} routes: " + ", ".join(f"{count} {name}" for name, count in outcomes.items())]
+    lines = [
+        f"{len(groups)} route{'s' if len(groups) != 1 else ''}: "
+        + ", ".join(f"{count} {name}" for name, count in outcomes.items())
+    ]
     skipped = Counter(worst(group).reason for group in groups.values() if worst(group).outcome is Outcome.SKIPPED)
     return lines + [f"skipped {count}: {reason}" for reason, count in skipped.items()]

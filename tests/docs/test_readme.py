@@ -1,0 +1,113 @@
+"""What README.md shows is what happens: every code block is run."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block, and what the reader is shown to come out of it."""
+
+    language: str
+    text: str
+    shown: str = ""
+
+    @property
+    def is_test(self) -> bool:
+        return "pytest.mark.portable" in self.text
+
+
+def blocks(language: str) -> list[Block]:
+    found = [Block(*match) for match in BLOCK.findall((ROOT / "README.md").read_text())]
+    assert {block.language for block in found} <= {"python", "console"}, "a block that no test here would run"
+    following = [*found[1:], Block("", "")]
+    return [
+        Block(block.language, block.text, after.text if after.language == "console" else "")
+        for block, after in zip(found, following, strict=True)
+        if block.language == language
+    ]
+
+
+PYTHON = blocks("python")
+
+
+def timeless(text: str) -> list[str]:
+    """Lines without what differs from run to run: figures, versions, folders, blanks, progress, the width of rules."""
+    text = re.sub(r"versions .*(\n {13}.*)*", "versions", text)
+    text = re.sub(r"/\S+", "/path", text)
+    text = re.sub(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", "0", text)
+    text = re.sub(r"─+", "─", re.sub(r"=+", "=", text))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    return [line for line in lines if line and not line.endswith("0%]") and not line.startswith("$ ")]
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in PYTHON if block.is_test], ids=lambda block: block.text.split("def test_")[1][:12]
+)
+def test_a_test_file(block, tmp_path):
+    named = re.search(r"test_\w+\.py", block.shown)
+    file = tmp_path / (named[0] if named else "test_readme_block.py")
+    file.write_text(block.text)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        "/dev/null",
+        "--rootdir",
+        str(tmp_path),
+        str(file),
+    ]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == (1 if "failed" in block.shown else 0), run.stdout + run.stderr
+    happened = timeless(run.stdout)
+    missing = [line for line in timeless(block.shown) if line not in happened]
+    assert not missing, "shown, but not what happens:\n" + "\n".join(missing) + "\n\n" + run.stdout
+
+
+@pytest.mark.parametrize("block", [block for block in PYTHON if not block.is_test], ids=lambda block: block.text[:20].strip())
+def test_a_program(block, tmp_path):
+    run = subprocess.run([sys.executable, "-c", block.text], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip(), "it shows nothing"
+
+
+def test_commands_name_what_is_there():
+    tox = configparser.ConfigParser()
+    tox.read(ROOT / "tox.ini")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    commands = [line[2:] for block in blocks("console") for line in block.text.splitlines() if line.startswith("$ ")]
+    environments = {name for command in commands for name in re.findall(r"tox -e (\w+)", command)}
+    assert environments == {"demo", "test"}
+    assert environments - {"test"} <= {section.partition(":")[2] for section in tox.sections()}
+    assert {name for command in commands for name in re.findall(r"pytest-modelport\[(\w+)\]", command)} <= extras.keys()
+    assert {command.split()[0] for command in commands} <= {"pip", "python", "pytest"}
+
+
+def test_ci_runs_the_second_command():
+    assert "python -m pip install -q tox && python -m tox -e test" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+        assert link.startswith("https://") or (ROOT / link).exists(), link
