@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,9 @@ from pytest_modelport import shelf
 from pytest_modelport.bench import Bench
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.isolate import Done, Raised, run
+from pytest_modelport.route import Route
 from pytest_modelport.verdict import Outcome, Stage, Verdict
+from pytest_modelport.workspace import Workspace
 
 
 def unavailable(bench: Bench) -> Verdict | None:
@@ -36,12 +39,26 @@ def unavailable(bench: Bench) -> Verdict | None:
         reason = bench.workspace.once(("device", bench.route.device), lambda: _no_device(bench))
         if reason:
             return verdict(Outcome.SKIPPED, Stage.OPEN, reason)
-    broken = ("" if brought else _broken(maker.REQUIRES)) or _broken_inside(bench, opener.REQUIRES)
+    preload(bench.workspace, bench.route, bench.case.threads)
+    broken = "" if brought else _broken(maker.REQUIRES)
     if broken:
         return verdict(Outcome.ERROR, Stage.EXPORT, broken)
     if hasattr(maker, "warm") and not brought:
         bench.workspace.once(("warm", bench.format), maker.warm)
     return None
+
+
+def preload(workspace: Workspace, route: Route, threads: int) -> None:
+    """Let the clean room import what the route's runtime needs, while this process does something else."""
+    name = shelf.split(route.target)[1]
+    opener = shelf.runtime(name)
+
+    def start() -> None:
+        with contextlib.suppress(RoomEnded):  # a room that cannot start says so when it is needed
+            workspace.room(threads).start([*opener.REQUIRES, *getattr(opener, "PRELOAD", ())])
+
+    if not shelf.missing(opener.REQUIRES):
+        workspace.once(("preload", name, threads), start)
 
 
 def install(extra: str, requirements: tuple[str, ...]) -> str:
@@ -57,15 +74,6 @@ def _broken(requires: Mapping[str, str]) -> str:
         except Exception as error:  # noqa: BLE001 - a broken package raises anything; its own message is the verdict
             return f"{module} is installed and does not import: {type(error).__name__}: {error}"
     return ""
-
-
-def _broken_inside(bench: Bench, requires: Mapping[str, str]) -> str:
-    room = bench.workspace.room(bench.case.threads)
-    try:
-        failed = room.request(bench.case.timeout, op="preload", modules=list(requires))["failed"]
-    except RoomEnded as ended:
-        return f"{', '.join(requires)} cannot be imported in the clean room: {type(ended.ending).__name__}, see {room.log}"
-    return next((f"{module} is installed and does not import in the clean room: {said}" for module, said in failed.items()), "")
 
 
 def _no_device(bench: Bench) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 from pytest_modelport import making, shelf
 from pytest_modelport.artifact import Artifact
 from pytest_modelport.case import Case
-from pytest_modelport.cleanroom.room import RemoteSession, RoomEnded
+from pytest_modelport.cleanroom.room import RemoteSession, Room, RoomEnded
 from pytest_modelport.feed import Feed
 from pytest_modelport.feeding import feed
-from pytest_modelport.isolate import Crashed, Raised
+from pytest_modelport.isolate import Crashed, Ending, Raised
 from pytest_modelport.reference import Reference, SubjectFailed
 from pytest_modelport.route import Route
 from pytest_modelport.sample import Call, Rejected
@@ -110,10 +110,20 @@ class Bench:
                 opened = room.open(opener, artifact.folder, self.route.device, self.case.threads, self.case.timeout)
                 session = stack.enter_context(opened)
             except RoomEnded as ended:
-                raise stopped(Stage.OPEN, ended.ending, "opening the artifact") from None
+                raise self._not_opened(room, opener, ended.ending) from None
             if not runtime:
                 self.__dict__["artifact"] = artifact.opened(f"{opener}-{self.route.device}", session.options)
             yield session
+
+    def _not_opened(self, room: Room, opener: str, ending: Ending) -> Stopped:
+        """The artifact's fault, or that of a package which is broken in the clean room."""
+        if isinstance(ending, Raised):
+            with contextlib.suppress(RoomEnded):
+                reply = room.request(self.case.timeout, op="preload", modules=list(shelf.runtime(opener).REQUIRES))
+                for module, said in reply["failed"].items():
+                    reason = f"{module} is installed and does not import in the clean room: {said}"
+                    return Stopped(Stage.OPEN, Outcome.ERROR, reason, evidence_of(ending))
+        return stopped(Stage.OPEN, ending, "opening the artifact")
 
     def constants(self) -> list[tuple[str, Array]]:
         """Every tensor stored in the artifact, with its name there. Raises `RoomEnded`."""

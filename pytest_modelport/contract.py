@@ -29,6 +29,8 @@ class Format(Protocol):
     EXTRA: str
     """The extra of pytest-modelport that installs REQUIRES and the default runtime."""
 
+    # Optional: `warm()`, to import in the session what every export would import in its fork.
+
     def export(self, request: Request) -> Exported:
         """Write the artifact into `request.folder`. Any exception means: this model cannot be expressed."""
 
@@ -63,6 +65,7 @@ class Runtime(Protocol):
     DEVICES: tuple[str, ...]
     OPENS: str
     EXTRA: str
+    # Optional: `PRELOAD`, names of modules that opening imports beside REQUIRES, for the clean room to have early.
 
     def open(self, folder: Path, manifest: Manifest, device: str, threads: int) -> Session:
         """Open the artifact. Any exception means: this runtime cannot load it."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_modelport import __version__, shelf
-from pytest_modelport.availability import unavailable
+from pytest_modelport.availability import preload, unavailable
 from pytest_modelport.bench import Bench
 from pytest_modelport.case import Case
 from pytest_modelport.errors import UsageError
@@ -73,6 +73,7 @@ def verify(
     )
     files = artifacts_of(artifact, routes)
     with _workspace(workdir) as workspace:
+        expect(workspace, routes, threads)
         verdicts = [
             verdict
             for route in routes
@@ -86,6 +87,12 @@ def _workspace(workdir: str | Path | None) -> Workspace:
         return Workspace(Path(workdir) if workdir is not None else None, keep_all=workdir is not None)
     except OSError as error:
         raise UsageError(f"workdir {workdir} cannot be used: {error.strerror}") from error
+
+
+def expect(workspace: Workspace, routes: Iterable[Route], threads: int = 1) -> None:
+    """Say early which routes will come, so that the clean room can import what they need in the meantime."""
+    for route in routes:
+        preload(workspace, route, threads)
 
 
 def default_checks() -> tuple[str, ...]:

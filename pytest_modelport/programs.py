@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 Ranges = dict[str, tuple[int, int | None]]
+
+
+def warm() -> None:
+    """Import in the session what torch.export imports at its first use, a second's worth."""
+    for module in ("torch.export.pt2_archive", "torch.export._trace"):
+        with contextlib.suppress(ImportError):  # another torch keeps it elsewhere: the fork imports it itself
+            importlib.import_module(module)
 
 
 def call_style(request: Request) -> str:

@@ -6,7 +6,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -48,11 +48,6 @@ class Workspace:
             scratch.mkdir(exist_ok=True)
             self._rooms[threads] = Room(scratch, threads=threads)
         return self._rooms[threads]
-
-    def warm(self, threads: int, modules: Sequence[str]) -> None:
-        """Start a clean room early, so that its imports overlap with the first export."""
-        if threads not in self._rooms:
-            self.room(threads).start(modules)
 
     def fresh(self, name: str) -> Path:
         """A new empty folder. Raises `OSError` when it cannot be made."""

@@ -136,6 +136,7 @@ def warm() -> None:
     """Import the exporter and parse its operator library here, so that every fork has them (half of a small export's time)."""
     import onnxscript  # noqa: F401
 
+    programs.warm()
     try:
         from torch.onnx._internal.exporter import _core, _registration  # noqa: F401
     except ImportError:

@@ -56,3 +56,8 @@ def inspect(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path.name} is not an archive that torch has written")
     return (), (), ()
+
+
+def warm() -> None:
+    """Import here what torch.export imports, so that every fork has it."""
+    programs.warm()

@@ -130,15 +130,18 @@ def make(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Mod
     route = route_of(request.node)
     if route is None:
         pytest.fail("modelport is used by a test that is not marked: add @pytest.mark.portable(targets=[...])", pytrace=False)
-    made = Modelport(request.node, route, request.param[1], _workspace(request.config, factory))
+    made = Modelport(request.node, route, request.param[1], _workspace(request, factory))
     request.node.stash[MODELPORT] = made
     return made
 
 
-def _workspace(config: pytest.Config, factory: pytest.TempPathFactory) -> Workspace:
+def _workspace(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Workspace:
     """One for the process: its clean rooms and finished references serve all items."""
+    from pytest_modelport import pipeline
     from pytest_modelport.workspace import Workspace
 
-    if WORKSPACE not in config.stash:
-        config.stash[WORKSPACE] = Workspace(factory.mktemp("modelport", numbered=True), keep_all=False)
-    return config.stash[WORKSPACE]
+    stash = request.config.stash
+    if WORKSPACE not in stash:
+        stash[WORKSPACE] = Workspace(factory.mktemp("modelport", numbered=True), keep_all=False)
+        pipeline.expect(stash[WORKSPACE], filter(None, map(route_of, request.session.items)))
+    return stash[WORKSPACE]

@@ -180,13 +180,15 @@ def test_a_broken_package_is_an_error_in_its_own_words(prove, monkeypatch, tmp_p
     )
 
 
-def test_a_package_that_is_broken_only_in_the_clean_room_is_an_error_too(prove, monkeypatch):
-    from pytest_modelport.runtimes import torch_jit
-
-    monkeypatch.setattr(torch_jit, "REQUIRES", {"conftest": "conftest"})  # importable here, not there
-    verdict = worst(prove(["torchscript"], nn.Linear(3, 2), X).verdicts)
-    assert verdict.outcome is Outcome.ERROR
-    assert "conftest is installed and does not import in the clean room: ModuleNotFoundError" in verdict.reason
+def test_a_package_that_is_broken_only_in_the_clean_room_is_an_error_too(monkeypatch, tmp_path):
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('libcublas.so.12: cannot open shared object file')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # what the room finds; this process looks no further than before
+    verdict = worst(verify(nn.Linear(3, 2), X, targets=["onnx"]).verdicts)
+    assert (verdict.outcome, verdict.stage) == (Outcome.ERROR, Stage.OPEN)
+    assert verdict.reason == (
+        "onnxruntime is installed and does not import in the clean room: "
+        "ImportError: libcublas.so.12: cannot open shared object file"
+    )
 
 
 class Hanging(nn.Module):

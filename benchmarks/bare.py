@@ -1,0 +1,168 @@
+"""What becomes of every fault in `tests/meta/faults.py` with nothing but the exporters' and runtimes' own calls.
+
+    python -m benchmarks.bare [NAME ...]
+
+Each runs in a process of its own. `wrong` means: another dtype or shape, another NaN pattern, or a relative error (largest
+difference over largest magnitude) above 1e-4, seen in any sample, in an output or in what the call leaves of its inputs. Prints
+each line that is not what the table says: the two that remain are those that no fixed tolerance tells apart, a sum that cancels
+(20 times its size off, and right) and float64 arithmetic done in float32 (2e-7 off, and wrong).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import logging
+import multiprocessing
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+Run = Callable[[tuple[Any, ...]], Any]
+WRONG = 1e-4
+
+
+def onnx(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+    """Export to a file in `folder`. Returns what opens it."""
+    file = folder / "model.onnx"
+    torch.onnx.export(model, args, file, dynamo=True, dynamic_shapes=shapes, verbose=False)
+
+    def load() -> Run:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        names = [item.name for item in session.get_inputs()]
+
+        def run(given: tuple[Any, ...]) -> Any:
+            tensors = [value.numpy() for value in given if isinstance(value, torch.Tensor)]
+            return session.run(None, dict(zip(names, tensors, strict=False)))
+
+        return run
+
+    return load
+
+
+def torchscript(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+    """As `onnx`."""
+    file = folder / "model.pt"
+    torch.jit.save(torch.jit.trace(model, args, check_trace=False), file)
+
+    def load() -> Run:
+        port = torch.jit.load(file)
+        return lambda given: port(*given)
+
+    return load
+
+
+def torch_export(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+    """As `onnx`."""
+    file = folder / "model.pt2"
+    torch.export.save(torch.export.export(model, args, dynamic_shapes=shapes), file)
+
+    def load() -> Run:
+        port = torch.export.load(file).module()
+        return lambda given: port(*given)
+
+    return load
+
+
+MAKERS = {"onnx": onnx, "torchscript": torchscript, "torch_export": torch_export}
+
+
+def flat(value: Any) -> list[np.ndarray[Any, Any]]:
+    """Every tensor in an answer, in order."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [item for part in value for item in flat(part)]
+    if isinstance(value, torch.Tensor):
+        value = value.detach()
+        value = value.float().numpy() if value.dtype is torch.bfloat16 else value.numpy()
+    return [value] if isinstance(value, np.ndarray) else []
+
+
+def error(port: np.ndarray[Any, Any], subject: np.ndarray[Any, Any]) -> float:
+    """Largest difference over largest magnitude; inf where dtype, shape or NaN pattern differ."""
+    if port.shape != subject.shape or port.dtype != subject.dtype:
+        return np.inf
+    if subject.dtype.kind not in "fc":
+        return 0.0 if np.array_equal(port, subject) else np.inf
+    same = (port == subject) | (np.isnan(port) & np.isnan(subject))
+    if same.all():
+        return 0.0
+    off, size = np.abs(port - subject)[~same].max(), np.abs(subject[np.isfinite(subject)]).max(initial=0.0)
+    return float(off / size) if np.isfinite(off) and size else np.inf
+
+
+def _answer(run: Run, args: tuple[Any, ...]) -> list[np.ndarray[Any, Any]]:
+    """What a call returns and what it leaves of its inputs."""
+    given = copy.deepcopy(args)
+    torch.manual_seed(0)
+    return [*flat(run(given)), *flat(given)]
+
+
+def outcome(make: Callable[..., Callable[[], Run]], subject: Callable[[], nn.Module], calls: Sequence[Any], shapes: Any) -> str:
+    """What becomes of one model on one target."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            load = make(subject(), calls[0], shapes, Path(folder))
+        except Exception:  # noqa: BLE001 - whatever an exporter raises is a refusal
+            return "no-export"
+        law = subject()
+        try:
+            port = load()
+            answers = [(_answer(port, args), _answer(lambda given: law(*given), args)) for args in calls]
+        except Exception:  # noqa: BLE001 - and whatever a runtime raises
+            return "no-run"
+    if any(len(got) != len(wanted) for got, wanted in answers):
+        return "wrong"
+    worst = max((error(*pair) for got, wanted in answers for pair in zip(got, wanted, strict=True)), default=np.inf)
+    return "ok" if worst <= WRONG else f"wrong {worst:.0e}"
+
+
+def _one(name: str, target: str, queue: Any) -> None:
+    from tests.meta.faults import FAULTS
+
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    fault = FAULTS[name]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        queue.put(outcome(MAKERS[target], fault.subject, [fault.args, fault.args, *fault.then], fault.shapes))
+
+
+def main() -> None:
+    from tests.meta.faults import FAULTS
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=list(FAULTS))
+    options, counts = parser.parse_args(), Counter[str]()
+    for name in options.names:
+        for target, expected in FAULTS[name].expect.items():
+            if target not in MAKERS:
+                continue
+            queue: Any = multiprocessing.get_context("fork").SimpleQueue()
+            process = multiprocessing.get_context("fork").Process(target=_one, args=(name, target, queue))
+            process.start()
+            process.join(120)
+            process.kill()
+            found = queue.get() if not queue.empty() else "crash"
+            agrees = found.split()[0] == expected
+            counts["agrees" if agrees else "differs"] += 1
+            if not agrees:
+                print(f"{name} on {target}: {found}, the table says {expected}", flush=True)
+    print(dict(counts))
+    sys.exit(counts["differs"] > 0)
+
+
+if __name__ == "__main__":
+    main()
