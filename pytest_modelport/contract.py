@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from pytest_modelport.artifact import Manifest, Value
-    from pytest_modelport.bench import Bench
     from pytest_modelport.export import Exported, Request
     from pytest_modelport.feed import Answer, Feed
     from pytest_modelport.signature import Signature
@@ -92,5 +91,5 @@ class Check(Protocol):
     DEFAULT: bool
     """Whether it is asked without being named."""
 
-    def run(self, bench: Bench) -> Iterator[Verdict]:
-        """The answers; none when the question does not apply."""
+    def run(self, bench: Any) -> Iterator[Verdict]:
+        """The answers; none when the question does not apply. bench: a `pytest_modelport.bench.Bench`."""

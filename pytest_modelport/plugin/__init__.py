@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_modelport.plugin import options
-from pytest_modelport.plugin.keys import ATTRIBUTE, FIXTURE, MARKER, MODELPORT, SETTINGS, VERDICTS, WORKSPACE, is_portable
+from pytest_modelport.plugin.keys import ATTRIBUTE, CALLS, FIXTURE, MARKER, SETTINGS, VERDICTS, WORKSPACE, is_portable
 
 if TYPE_CHECKING:
     from pytest_modelport.plugin.fixture import Modelport
@@ -83,8 +83,7 @@ def modelport(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     result = yield
-    made = pyfuncitem.stash.get(MODELPORT, None)
-    if made is not None and not made.called:
+    if pyfuncitem.stash.get(CALLS, None) == 0:
         pytest.fail("the test never called modelport(model, ...): nothing was proven", pytrace=False)
     return result
 

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_modelport.errors import UsageError
 from pytest_modelport.plugin.collect import route_of, subject_of
-from pytest_modelport.plugin.keys import MODELPORT, SETTINGS, VERDICTS, WORKSPACE
+from pytest_modelport.plugin.keys import CALLS, SETTINGS, VERDICTS, WORKSPACE
 from pytest_modelport.plugin.options import Settings
 from pytest_modelport.route import Route
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict, worst
@@ -26,7 +26,7 @@ class Modelport:
     def __init__(self, item: pytest.Item, route: Route, checks: tuple[str, ...] | None, workspace: Workspace) -> None:
         self._item, self._route, self._checks, self._workspace = item, route, checks, workspace
         self._settings: Settings = item.config.stash[SETTINGS]
-        self._calls = 0
+        item.stash[CALLS] = 0
 
     @property
     def route(self) -> Route:
@@ -52,7 +52,7 @@ class Modelport:
 
         The arguments are `pytest_modelport.verify`'s. Returns the report of this call when it is green.
         """
-        self._calls += 1
+        self._item.stash[CALLS] += 1
         try:
             verdicts = self._prove(
                 model,
@@ -73,6 +73,10 @@ class Modelport:
             verdicts = [Verdict(self._route, "parity", Stage.RUN, Outcome.ERROR, str(error), subject=self._subject)]
         self._item.stash.setdefault(VERDICTS, []).extend(verdicts)
         return self._conclude(verdicts)
+
+    @property
+    def _calls(self) -> int:
+        return self._item.stash[CALLS]
 
     @property
     def _subject(self) -> str:
@@ -119,20 +123,13 @@ class Modelport:
         rerun = f"pytest {shlex.quote(self._item.nodeid)}"
         pytest.fail(failure(verdicts, environment=report.environment, rerun=rerun), pytrace=False)
 
-    @property
-    def called(self) -> bool:
-        """Whether the test has proven anything."""
-        return self._calls > 0
-
 
 def make(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Modelport:
     """The fixture's value for one item. Fails the item when it is no route."""
     route = route_of(request.node)
     if route is None:
         pytest.fail("modelport is used by a test that is not marked: add @pytest.mark.portable(targets=[...])", pytrace=False)
-    made = Modelport(request.node, route, request.param[1], _workspace(request, factory))
-    request.node.stash[MODELPORT] = made
-    return made
+    return Modelport(request.node, route, request.param[1], _workspace(request, factory))
 
 
 def _workspace(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Workspace:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_modelport.plugin.fixture import Modelport
     from pytest_modelport.plugin.options import Settings
     from pytest_modelport.verdict import Verdict
     from pytest_modelport.workspace import Workspace
@@ -19,7 +18,8 @@ ATTRIBUTE = "modelport"
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 WORKSPACE: pytest.StashKey[Workspace] = pytest.StashKey()
-MODELPORT: pytest.StashKey[Modelport] = pytest.StashKey()
+#: How often an item has called the fixture; absent where it has none.
+CALLS: pytest.StashKey[int] = pytest.StashKey()
 VERDICTS: pytest.StashKey[list[Verdict]] = pytest.StashKey()
 
 
