@@ -33,7 +33,7 @@ def render(verdicts: Sequence[Verdict], *, width: int, color: bool) -> str:
     for line in footer(verdicts):
         console.print(line, style="yellow" if color else "", highlight=False, markup=False)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    return str(text).rstrip()
+    return "\n".join(line.rstrip() for line in str(text).rstrip().splitlines())
 
 
 def _table(verdicts: Sequence[Verdict], *, reasons: bool) -> object:

@@ -39,7 +39,7 @@ def flat(result: pytest.RunResult) -> str:
 def test_a_healthy_model_passes_and_the_matrix_says_so(run):
     result = run(PASSING)
     result.assert_outcomes(passed=2)
-    assert re.search(r"test_net +\n  torchscript-cpu +passed +\d\.\d\d +\d+\.\d s", text(result))
+    assert re.search(r"test_net\n +torchscript-cpu +passed +\d\.\d\d +\d+\.\d s", text(result))
     assert "2 routes: 2 passed" in text(result)
 
 
@@ -124,8 +124,8 @@ def test_two(modelport):
     modelport(Branch(), torch.ones(3), samples=[-3 * torch.ones(3)])
 """)
     result.assert_outcomes(failed=1)
-    assert re.search(r"test_two +\n  torchscript-cpu +passed", text(result))
-    assert re.search(r"test_two #2 +\n  torchscript-cpu +failed", text(result))
+    assert re.search(r"test_two\n +torchscript-cpu +passed", text(result))
+    assert re.search(r"test_two #2\n +torchscript-cpu +failed", text(result))
 
 
 @pytest.mark.parametrize(
