@@ -37,7 +37,8 @@ class Manifest:
     call: `natural` (called with the subject's own nested arguments), `flat` (tensors in the promised order) or `named` (tensors
     by name). brought: not exported here but given by the user, so its names are its own.
     constants: Python values among the outputs that were fixed at export, by output name; baked: the same among the inputs.
-    ranges: symbol -> [lowest, highest or None]. sessions: what opening it really set, by `runtime-device`.
+    ranges: symbol -> [lowest, highest or None]. options: what the route asked of the export. sessions: what opening it really
+    set, by `runtime-device`.
     """
 
     format: str
@@ -50,6 +51,7 @@ class Manifest:
     baked: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
     producers: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     brought: bool = False
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sessions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

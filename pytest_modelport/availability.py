@@ -10,6 +10,7 @@ from pathlib import Path
 from pytest_modelport import shelf
 from pytest_modelport.bench import Bench
 from pytest_modelport.cleanroom.room import RoomEnded
+from pytest_modelport.contract import is_live
 from pytest_modelport.isolate import Done, Raised, run
 from pytest_modelport.route import Route
 from pytest_modelport.verdict import Outcome, Stage, Verdict
@@ -35,6 +36,9 @@ def unavailable(bench: Bench) -> Verdict | None:
     for name, devices in ((bench.format, maker.DEVICES), (bench.runtime, opener.DEVICES)):
         if kind not in devices:
             return verdict(Outcome.SKIPPED, Stage.OPEN, f"{name} does not run on {kind}, only on {', '.join(devices)}")
+    lacking = maker.absent(bench.options) if hasattr(maker, "absent") and not brought else ""
+    if lacking:
+        return verdict(Outcome.SKIPPED, Stage.EXPORT, lacking)
     if kind != "cpu":
         reason = bench.workspace.once(("device", bench.route.device), lambda: _no_device(bench))
         if reason:
@@ -50,14 +54,14 @@ def unavailable(bench: Bench) -> Verdict | None:
 
 def preload(workspace: Workspace, route: Route, threads: int) -> None:
     """Let the clean room import what the route's runtime needs, while this process does something else."""
-    name = shelf.split(route.target)[1]
+    name = shelf.target(route.target).runtime
     opener = shelf.runtime(name)
 
     def start() -> None:
         with contextlib.suppress(RoomEnded):  # a room that cannot start says so when it is needed
             workspace.room(threads).start([*opener.REQUIRES, *getattr(opener, "PRELOAD", ())])
 
-    if not shelf.missing(opener.REQUIRES):
+    if not is_live(opener) and not shelf.missing(opener.REQUIRES):
         workspace.once(("preload", name, threads), start)
 
 

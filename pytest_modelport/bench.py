@@ -11,18 +11,23 @@ from typing import Any
 from pytest_modelport import making, shelf
 from pytest_modelport.artifact import Artifact
 from pytest_modelport.case import Case
+from pytest_modelport.cleanroom.live import InProcess, LiveRoom, LocalSession
 from pytest_modelport.cleanroom.room import RemoteSession, Room, RoomEnded
+from pytest_modelport.contract import is_live
 from pytest_modelport.feed import Feed
 from pytest_modelport.feeding import feed
-from pytest_modelport.isolate import Crashed, Ending, Raised
+from pytest_modelport.isolate import Crashed, Ending, Raised, forks
 from pytest_modelport.reference import Reference, SubjectFailed
 from pytest_modelport.route import Route
 from pytest_modelport.sample import Call, Rejected
 from pytest_modelport.signature import Signature
 from pytest_modelport.stopped import Stopped, evidence_of, stopped
+from pytest_modelport.target import Target
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 from pytest_modelport.wire import Array
 from pytest_modelport.workspace import Workspace
+
+Opened = contextlib.AbstractContextManager[RemoteSession | LocalSession]
 
 
 @dataclass
@@ -34,12 +39,21 @@ class Bench:
     workspace: Workspace
 
     @cached_property
-    def format(self) -> str:
-        return shelf.split(self.route.target)[0]
+    def _target(self) -> Target:
+        return shelf.target(self.route.target)
 
-    @cached_property
+    @property
+    def format(self) -> str:
+        return self._target.format
+
+    @property
     def runtime(self) -> str:
-        return shelf.split(self.route.target)[1]
+        return self._target.runtime
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the route asks of the export."""
+        return dict(self._target.options)
 
     def verdict(
         self,
@@ -95,19 +109,21 @@ class Bench:
         case, device = self.case, self.route.device
         if case.artifact is not None:
             return making.brought(self.workspace, case, self.reference, self.format, case.artifact)
-        key = ("artifact", case.key, self.format, device, repr(case.shapes.axes))
-        made = self.workspace.once(key, lambda: making.export(self.workspace, case, self.reference, self.format, device))
+        key = ("artifact", case.key, self.format, self._target.options, device, repr(case.shapes.axes))
+        made = self.workspace.once(
+            key, lambda: making.export(self.workspace, case, self.reference, self.format, self.options, device)
+        )
         if isinstance(made, Stopped):
             raise made
         return made
 
     @contextlib.contextmanager
-    def session(self, runtime: str = "") -> Iterator[RemoteSession]:
-        """The artifact opened in the clean room, by the route's runtime or another one. Raises `Stopped`."""
-        artifact, room, opener = self.artifact, self.workspace.room(self.case.threads), runtime or self.runtime
-        with contextlib.ExitStack() as stack:
+    def session(self, runtime: str = "") -> Iterator[RemoteSession | LocalSession]:
+        """The artifact opened by the route's runtime or another one. Raises `Stopped`."""
+        artifact, opener = self.artifact, runtime or self.runtime
+        with self._room(opener) as room, contextlib.ExitStack() as stack:
             try:
-                opened = room.open(opener, artifact.folder, self.route.device, self.case.threads, self.case.timeout)
+                opened: Opened = room.open(opener, artifact.folder, self.route.device, self.case.threads, self.case.timeout)
                 session = stack.enter_context(opened)
             except RoomEnded as ended:
                 raise self._not_opened(room, opener, ended.ending) from None
@@ -115,9 +131,20 @@ class Bench:
                 self.__dict__["artifact"] = artifact.opened(f"{opener}-{self.route.device}", session.options)
             yield session
 
-    def _not_opened(self, room: Room, opener: str, ending: Ending) -> Stopped:
+    @contextlib.contextmanager
+    def _room(self, opener: str) -> Iterator[Room | InProcess]:
+        """Where a runtime runs: the clean room, or a fork that has the subject."""
+        if not is_live(shelf.runtime(opener)):
+            yield self.workspace.room(self.case.threads)
+        elif forks():
+            with contextlib.closing(LiveRoom(self.workspace.fresh("live"), self.case)) as room:
+                yield room
+        else:
+            yield InProcess(self.case)
+
+    def _not_opened(self, room: Room | InProcess, opener: str, ending: Ending) -> Stopped:
         """The artifact's fault, or that of a package which is broken in the clean room."""
-        if isinstance(ending, Raised):
+        if isinstance(ending, Raised) and isinstance(room, Room):
             with contextlib.suppress(RoomEnded):
                 reply = room.request(self.case.timeout, op="preload", modules=list(shelf.runtime(opener).REQUIRES))
                 for module, said in reply["failed"].items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +23,7 @@ class Case:
     """The subject and everything the user said about it.
 
     key: the subject's fingerprint; equal keys share references and exports. artifact: a file to prove instead of exporting.
-    timeout: seconds for each export, opening and call. threads: of the port's session.
+    timeout: seconds for each export, opening and call. threads: of the port's session. factory: makes another instance.
     """
 
     module: nn.Module
@@ -36,3 +38,14 @@ class Case:
     timeout: float = 600.0
     threads: int = 1
     notes: tuple[str, ...] = ()
+    factory: Callable[[], nn.Module] | None = None
+
+    def fresh(self) -> nn.Module:
+        """Another instance of the subject, in the same modes: the user's factory's where there is one, else a copy."""
+        if self.factory is None:
+            return copy.deepcopy(self.module)
+        made = self.factory()
+        modes = {path: part.training for path, part in self.module.named_modules()}
+        for path, part in made.named_modules():
+            part.training = modes.get(path, part.training)
+        return made

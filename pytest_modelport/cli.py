@@ -34,7 +34,8 @@ def _targets() -> int:
     names = shelf.targets()
     width = max(map(len, names))
     for name in names:
-        maker, opener = (shelf.format_(shelf.split(name)[0]), shelf.runtime(shelf.split(name)[1]))
+        target = shelf.target(name)
+        maker, opener = shelf.format_(target.format), shelf.runtime(target.runtime)
         absent = shelf.missing({**maker.REQUIRES, **opener.REQUIRES})
         state = f"missing {', '.join(absent)}: {install(maker.EXTRA or opener.EXTRA, absent)}" if absent else "usable"
         print(f"{name:<{width}}  {state}")

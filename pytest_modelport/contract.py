@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from pytest_modelport.artifact import Manifest, Value
     from pytest_modelport.export import Exported, Request
     from pytest_modelport.feed import Answer, Feed
     from pytest_modelport.signature import Signature
+    from pytest_modelport.subject import Inputs
     from pytest_modelport.verdict import Verdict
     from pytest_modelport.wire import Array
 
@@ -28,6 +31,8 @@ class Format(Protocol):
     EXTRA: str
     """The extra of pytest-modelport that installs REQUIRES and the default runtime."""
 
+    # Optional: `OPTIONS`, what a route may ask of the export, `onnx(opset=20)`: name -> `int`, `bool` or words to choose from.
+    # Optional: `absent(options)`, what the export needs beyond packages and does not find (a compiler), else an empty string.
     # Optional: `warm()`, to import in the session what every export would import in its fork.
 
     def export(self, request: Request) -> Exported:
@@ -44,7 +49,10 @@ class Format(Protocol):
         """
 
     def constants(self, folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:
-        """Every tensor stored in the artifact, with its name in the file. Runs in the clean room."""
+        """Every tensor stored in the artifact, with its name in the file. Runs in the clean room.
+
+        `constants = None` where an artifact stores none: then the check `weights` does not apply.
+        """
 
 
 class Session(Protocol):
@@ -68,6 +76,39 @@ class Runtime(Protocol):
 
     def open(self, folder: Path, manifest: Manifest, device: str, threads: int) -> Session:
         """Open the artifact. Any exception means: this runtime cannot load it."""
+
+
+class Subject(Protocol):
+    """What a live runtime gets: the user's own code, in a process that is thrown away."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The module as it was handed over."""
+
+    @property
+    def inputs(self) -> Inputs:
+        """The sample it is exported with."""
+
+    def fresh(self) -> nn.Module:
+        """Another instance: the user's factory's, or a copy of the module."""
+
+
+class LiveRuntime(Protocol):
+    """A runtime whose artifact is nothing without the subject's own code. Runs in a fork of the session."""
+
+    REQUIRES: Mapping[str, str]
+    DEVICES: tuple[str, ...]
+    OPENS: str
+    EXTRA: str
+    LIVE: bool
+
+    def open(self, folder: Path, manifest: Manifest, device: str, threads: int, subject: Subject) -> Session:
+        """As `Runtime.open`."""
+
+
+def is_live(runtime: object) -> TypeGuard[LiveRuntime]:
+    """Whether a runtime runs with the subject's own code."""
+    return bool(getattr(runtime, "LIVE", False))
 
 
 class Traceable(Runtime, Protocol):

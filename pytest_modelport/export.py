@@ -27,7 +27,8 @@ class Request:
 
     module: the subject, live; the export runs where changing it does no harm. outputs: the names its tensors have.
     containers: the kinds of containers among inputs and outputs (`tuple`, `dict`, `object`, `constant` ...), so that a format
-    can tell whether it can carry them. output_constants: Python values among the outputs, by name.
+    can tell whether it can carry them. output_constants: Python values among the outputs, by name. options: what the
+    route asks for among the format's OPTIONS.
     """
 
     module: nn.Module
@@ -38,6 +39,7 @@ class Request:
     output_constants: Mapping[str, Any]
     folder: Path
     device: str = "cpu"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def value(self, name: str, shape: tuple[int | str | None, ...] | None = None) -> Value:
         """The promise for one of the request's inputs when the file itself does not say more."""
@@ -66,6 +68,7 @@ class Exported:
             kind=kind,
             entry=self.entry,
             call=self.call,
+            options=dict(request.options),
             inputs=self.inputs,
             outputs=self.outputs,
             constants=dict(request.output_constants),

@@ -206,7 +206,7 @@ def _child(job: Job, parent: int, writer: int, log: Path, paths: Mapping[int, st
         os.setpgid(0, 0)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and kills this group
         die_with_parent(parent)
-        _quiet(log)
+        quiet(log)
         torch = sys.modules.get("torch")
         if torch is not None:
             torch.set_num_threads(1)
@@ -223,7 +223,7 @@ def _child(job: Job, parent: int, writer: int, log: Path, paths: Mapping[int, st
         os._exit(status)
 
 
-def _quiet(log: Path) -> None:
+def quiet(log: Path) -> None:
     """Send everything the child prints, from Python or C, to its log, and crash traces too."""
     file = log.open("a", buffering=1)
     os.dup2(file.fileno(), 1)

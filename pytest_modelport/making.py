@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_modelport import artifact, shelf
 from pytest_modelport.artifact import Artifact, Manifest
@@ -23,14 +24,16 @@ if TYPE_CHECKING:
 _DISK_FULL = 1 << 20
 
 
-def export(workspace: Workspace, case: Case, reference: Reference, format_name: str, device: str) -> Artifact | Stopped:
+def export(
+    workspace: Workspace, case: Case, reference: Reference, format_name: str, options: Mapping[str, Any], device: str
+) -> Artifact | Stopped:
     """Export in isolation. A failure is a result too: the subject's other routes need not repeat it."""
     from pytest_modelport.subject import paths
     from pytest_modelport.tensors import without_autocast
 
     maker, folder, step = shelf.format_(format_name), workspace.fresh(format_name), reference.steps[0]
     names = tuple(item.name for item in step.outputs)
-    request = Request(case.module, case.inputs, case.shapes, names, reference.spec, step.constants, folder, device)
+    request = Request(case.module, case.inputs, case.shapes, names, reference.spec, step.constants, folder, device, options)
     log = folder.with_name(f"{folder.name}.log")
 
     def job() -> None:

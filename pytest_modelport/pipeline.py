@@ -121,7 +121,7 @@ def case_of(
         raise UsageError(f"timeout is {timeout!r}: give a positive number of seconds")
     if not (isinstance(threads, int) and threads > 0):
         raise UsageError(f"threads is {threads!r}: give a positive whole number")
-    module = subject.load(model)
+    module, factory = subject.load(model)
     first = subject.inputs(module, Sample.of(args, kwargs))
     further = tuple(subject.inputs(module, sample).sample for sample in samples_of(samples))
     given = tuple((item.name, item.path, item.tensor.dim()) for item in first.tensors)
@@ -140,6 +140,7 @@ def case_of(
         timeout=timeout,
         threads=threads,
         notes=notes,
+        factory=factory,
     )
 
 

@@ -35,6 +35,17 @@ def call_style(request: Request) -> str:
     return "natural" if plain and not any(value is not None for value in request.output_constants.values()) else "flat"
 
 
+def live_style(request: Request) -> str:
+    """As `call_style`, for ports that run with the user's classes: only inputs must be built from tensors."""
+    return "natural" if request.inputs.buildable else "flat"
+
+
+def unsized(request: Request) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """The promise of a port that takes whatever sizes the subject takes: inputs and outputs."""
+    inputs = tuple(request.value(item.name, (None,) * item.tensor.dim()) for item in request.inputs.tensors)
+    return inputs, _unknown(request.outputs)
+
+
 def notes(call: str) -> tuple[str, ...]:
     """What a reader should know about the call style."""
     return (

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from pytest_modelport.errors import unknown
+from pytest_modelport.target import Target, parse, typed
 
 if TYPE_CHECKING:
     from pytest_modelport.contract import Check, Format, Runtime
@@ -73,20 +76,24 @@ def targets() -> tuple[str, ...]:
     )
 
 
-def canonical(target: str) -> str:
+def target(text: str) -> Target:
+    """The target behind a spelling, its runtime and the values of its options filled in. Raises `UsageError`."""
+    if not re.fullmatch(r"[\w:(),= ]+", text):
+        raise unknown("target", text, targets())
+    parsed = parse(text)
+    plain = parsed.format + (f":{parsed.runtime}" if parsed.runtime else "")
+    if parsed.format not in names("formats"):
+        raise unknown("target", plain, targets())
+    maker = format_(parsed.format)
+    if plain not in targets() and parsed.runtime != maker.RUNTIME:
+        raise unknown("target", plain, targets())
+    return typed(replace(parsed, runtime=parsed.runtime or maker.RUNTIME), getattr(maker, "OPTIONS", {}))
+
+
+def canonical(text: str) -> str:
     """The one spelling of a target (`onnx:onnxruntime` is `onnx`). Raises `UsageError` when it is unknown."""
-    name, _, opener = target.partition(":")
-    if name in names("formats") and opener == format_(name).RUNTIME:
-        return name
-    if target not in targets():
-        raise unknown("target", target, targets())
-    return target
-
-
-def split(target: str) -> tuple[str, str]:
-    """A canonical target's format and runtime."""
-    name, _, opener = target.partition(":")
-    return name, opener or format_(name).RUNTIME
+    found = target(text)
+    return str(replace(found, runtime="") if found.runtime == format_(found.format).RUNTIME else found)
 
 
 def missing(requires: Mapping[str, str]) -> tuple[str, ...]:

@@ -18,25 +18,30 @@ from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.sample import Sample
 from pytest_modelport.tensors import is_tensor, to_array
 
-Model = nn.Module | Callable[[], nn.Module] | str
+Factory = Callable[[], nn.Module]
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
 
 
-def load(model: Any) -> nn.Module:
-    """The module behind a module, a factory (a function or class called without arguments) or `package.module:name`.
+def load(model: Any) -> tuple[nn.Module, Factory | None]:
+    """The module behind a module, a factory (a function or class called without arguments) or `package.module:name`; and the
+    factory, where there is one.
 
     Raises `UsageError` when it is none of these.
     """
     if isinstance(model, str):
         return load(_imported(model))
     if isinstance(model, nn.Module):
-        return model
+        return model, None
     if callable(model):
-        made = model()
-        if isinstance(made, nn.Module):
-            return made
-        raise UsageError(f"the factory returned a {type(made).__name__}: it must return a torch.nn.Module")
+        return _made(model), lambda: _made(model)
     raise UsageError(f"the model is a {type(model).__name__}: give a torch.nn.Module, a factory or 'package.module:name'")
+
+
+def _made(factory: Callable[[], Any]) -> nn.Module:
+    made = factory()
+    if not isinstance(made, nn.Module):
+        raise UsageError(f"the factory returned a {type(made).__name__}: it must return a torch.nn.Module")
+    return made
 
 
 def _imported(name: str) -> Any:

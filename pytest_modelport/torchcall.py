@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_modelport import tree
 from pytest_modelport.artifact import Manifest
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.signature import Signature
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pytest_modelport.contract import Subject
+
+
+def compiler() -> str:
+    """Why nothing can be compiled here: there is no C++ compiler where torch looks for one. Empty when there is."""
+    wanted = [name for name in (os.environ.get("CXX"), "g++", "c++", "clang++") if name]
+    if any(shutil.which(name) for name in wanted):
+        return ""
+    return f"no C++ compiler: none of {', '.join(wanted)} is on the path; install one or set CXX"
+
+
+def callable_of(module: nn.Module, manifest: Manifest, subject: Subject) -> nn.Module:
+    """The module as the manifest says it is called: itself, or behind flat tensors."""
+    from pytest_modelport.flat import Flat
+
+    return Flat(module, subject.inputs.sample) if manifest.call == "flat" else module
 
 
 class TorchSession:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 from pytest_modelport import wire
 from pytest_modelport.cause import Cause
@@ -34,6 +34,24 @@ class RoomEnded(Exception):
         self.ending = ending
 
 
+class Process(Protocol):
+    """What a room needs of its process; `subprocess.Popen` has it."""
+
+    pid: int
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+
+    @property
+    def returncode(self) -> Any:
+        """As Popen's, set by `wait` and `poll`."""
+
+    def poll(self) -> int | None:
+        """The return code, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end. Raises `subprocess.TimeoutExpired`."""
+
+
 class Room:
     """One clean-room process, started when first needed and again after it died.
 
@@ -44,7 +62,7 @@ class Room:
         self._scratch = scratch
         self._python = python
         self._environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._owner = os.getpid()
         self._numbers = itertools.count()
         self._waiting = 0
@@ -60,13 +78,17 @@ class Room:
             self._send(process, {"op": "preload", "modules": list(preload)})
             self._waiting += 1
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> Process:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.close()
         self._waiting = 0
+        self._process = self._started()
+        return self._process
+
+    def _started(self) -> Process:
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [self._python, str(_BOOT), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -75,9 +97,8 @@ class Room:
                 start_new_session=True,
                 bufsize=0,
             )
-        return self._process
 
-    def _send(self, process: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
+    def _send(self, process: Process, message: dict[str, Any]) -> None:
         assert process.stdin is not None
         try:
             protocol.send(process.stdin, message)
@@ -97,7 +118,7 @@ class Room:
             raise RoomEnded(Raised(Cause.from_dict(reply["error"])))
         return reply
 
-    def _receive(self, process: subprocess.Popen[bytes], deadline: float, timeout: float) -> dict[str, Any]:
+    def _receive(self, process: Process, deadline: float, timeout: float) -> dict[str, Any]:
         assert process.stdout is not None
         stream = _Deadline(process.stdout.fileno(), deadline)
         try:
@@ -112,13 +133,13 @@ class Room:
             raise RoomEnded(self._crashed(process))
         return reply
 
-    def _crashed(self, process: subprocess.Popen[bytes]) -> Crashed:
+    def _crashed(self, process: Process) -> Crashed:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_DYING)  # it closed its pipe: let it die of its own signal
         self._end(process)
         return Crashed(signal_name(process.returncode), tail(self.log))
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
+    def _end(self, process: Process) -> None:
         """Kill the process and all it started, and let go of its pipes."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -13,7 +13,7 @@ from typing import IO, Any, cast
 
 from pytest_modelport import artifact, shelf, wire
 from pytest_modelport.cleanroom import protocol
-from pytest_modelport.contract import Session, Traceable
+from pytest_modelport.contract import Session, Subject, Traceable, is_live
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import die_with_parent
 
@@ -32,11 +32,14 @@ def main(parent: int) -> None:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     faulthandler.enable(all_threads=False)
-    _Room().serve(requests, replies)
+    Worker().serve(requests, replies)
 
 
-class _Room:
-    def __init__(self) -> None:
+class Worker:
+    """Answers requests. subject: the user's module, where the process has it (see `live`)."""
+
+    def __init__(self, subject: Subject | None = None) -> None:
+        self._subject = subject
         self._sessions: dict[int, Session] = {}
         self._handlers: Mapping[str, Callable[..., Reply]] = {
             "preload": self._preload,
@@ -68,12 +71,17 @@ class _Room:
 
     def _open(self, session: int, runtime: str, folder: str, device: str, threads: int) -> Reply:
         opened = artifact.load(Path(folder))
-        self._sessions[session] = shelf.runtime(runtime).open(Path(folder), opened.manifest, device, threads)
+        opener = shelf.runtime(runtime)
+        if is_live(opener):
+            assert self._subject is not None
+            self._sessions[session] = opener.open(Path(folder), opened.manifest, device, threads, self._subject)
+        else:
+            self._sessions[session] = opener.open(Path(folder), opened.manifest, device, threads)
         return {"options": dict(self._sessions[session].options)}
 
     def _run(self, session: int, inputs: dict[str, Any], file: str, spec: Any, seed: int, out: str) -> Reply:
         arrays = wire.read(Path(file), list(inputs.values()))
-        _seed(seed)
+        seeded(seed)
         answer = self._sessions[session].run(Feed(dict(zip(inputs, arrays, strict=True)), spec))
         return _write(answer, Path(out))
 
@@ -93,7 +101,7 @@ class _Room:
         for call in calls:
             arrays = wire.read(Path(file), list(call["inputs"].values()))
             feeds.append((Feed(dict(zip(call["inputs"], arrays, strict=True)), call["spec"]), int(call["seed"])))
-        values = cast("Traceable", shelf.runtime(runtime)).trace(Path(folder), opened.manifest, device, threads, feeds, _seed)
+        values = cast("Traceable", shelf.runtime(runtime)).trace(Path(folder), opened.manifest, device, threads, feeds, seeded)
         return {"signatures": [value.to_list() for value in values]}
 
 
@@ -107,7 +115,7 @@ def _write(answer: Answer, out: Path) -> Reply:
     }
 
 
-def _seed(seed: int) -> None:
+def seeded(seed: int) -> None:
     """The same start for a port that draws random numbers as for the subject; only generators that are already there."""
     import random
 

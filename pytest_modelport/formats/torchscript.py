@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import warnings
-import zipfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-from pytest_modelport import programs, tree
-from pytest_modelport.artifact import Manifest, Value
+from pytest_modelport import jitfile, programs, tree
 from pytest_modelport.export import Exported, Request, versions
-from pytest_modelport.wire import Array
 
 REQUIRES = {"torch": "torch"}
 DEVICES = ("cpu", "cuda")
@@ -20,8 +14,10 @@ RUNTIME = "torch_jit"
 EXTRA = ""
 SUFFIXES = (".pt", ".ts", ".pth")
 CALL = "natural"
+OPTIONS = jitfile.OPTIONS
 
 _ENTRY = "model.pt"
+constants, inspect = jitfile.constants, jitfile.inspect
 
 
 def export(request: Request) -> Exported:
@@ -40,11 +36,10 @@ def export(request: Request) -> Exported:
                 strict=False,
                 check_trace=False,
             )
-        torch.jit.save(traced, request.folder / _ENTRY)
-    frozen = tuple(dict.fromkeys(_frozen(item) for item in caught if item.category.__name__ == "TracerWarning"))
-    inputs = tuple(request.value(item.name, (None,) * item.tensor.dim()) for item in request.inputs.tensors)
-    outputs = tuple(Value(name, "") for name in request.outputs)
-    return Exported(_ENTRY, call, inputs, outputs, {}, versions("torch"), (*programs.notes(call), *frozen))
+        jitfile.save(traced, request.folder / _ENTRY, request.options)
+    return Exported(
+        _ENTRY, call, *programs.unsized(request), {}, versions("torch"), (*programs.notes(call), *jitfile.frozen(caught))
+    )
 
 
 def _traceable(request: Request) -> bool:
@@ -67,30 +62,3 @@ def _shallow(spec: tree.Spec) -> bool:
     if spec[0] == "dict":
         return bool(spec[1]) and all(child[0] == "leaf" for _, child in spec[1])
     return bool(spec[0] == "leaf")
-
-
-def _frozen(warning: warnings.WarningMessage) -> str:
-    text = str(warning.message).partition(". ")[0].strip().splitlines()[0]
-    return f"traced at {warning.filename}:{warning.lineno}: {text}"
-
-
-def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:
-    """Parameters, buffers and attributes, and the constants of the graph itself."""
-    import torch
-
-    from pytest_modelport.tensors import to_array
-
-    module: Any = torch.jit.load(folder / manifest.entry)
-    for name, value in module.state_dict(keep_vars=True).items():
-        yield name, to_array(value)
-    graph = module.inlined_graph  # its nodes live only as long as it does
-    for node in graph.findAllNodes("prim::Constant"):
-        if node.hasAttribute("value") and node.kindOf("value") == "t":
-            yield node.output().debugName(), to_array(node.t("value"))
-
-
-def inspect(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str, ...]]:
-    """A torch file says nothing without being loaded, which only the clean room does."""
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path.name} is not an archive that torch has written")
-    return (), (), ()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
 from pytest_modelport.errors import UsageError
 from pytest_modelport.plugin import marker
 from pytest_modelport.plugin.keys import FIXTURE, MARKER, SETTINGS
 from pytest_modelport.route import Route
+from pytest_modelport.target import parse
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
@@ -50,10 +54,15 @@ def subject_of(item: pytest.Item) -> str:
     return f"{head}[{rest}]" if rest else head
 
 
+def _selected(target: str, only: Sequence[str]) -> bool:
+    """Whether a target is among those asked for, itself or without its options."""
+    return target in only or str(replace(parse(target), options=())) in only
+
+
 def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep only the routes whose target `--targets` names."""
     only = config.stash[SETTINGS].only or ()
-    dropped = [item for item in items if (route := route_of(item)) is not None and route.target not in only]
+    dropped = [item for item in items if (route := route_of(item)) is not None and not _selected(route.target, only)]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         gone = set(dropped)

@@ -101,9 +101,10 @@ def _checked_device(name: str) -> str:
 def _checked_targets(names: str) -> tuple[str, ...]:
     from pytest_modelport import shelf
     from pytest_modelport.errors import UsageError
+    from pytest_modelport.target import listed
 
     try:
-        return tuple(shelf.canonical(name.strip()) for name in names.split(",") if name.strip())
+        return tuple(shelf.canonical(name) for name in listed(names))
     except UsageError as error:
         raise pytest.UsageError(f"--modelport-targets: {error}") from None
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pytest_modelport import jitfile
 from pytest_modelport.artifact import Manifest
 from pytest_modelport.feed import Feed
 from pytest_modelport.signature import Signature
@@ -19,12 +19,7 @@ EXTRA = ""
 
 def open(folder: Path, manifest: Manifest, device: str, threads: int) -> TorchSession:
     """Load onto `device`. Raises what torch raises."""
-    import torch
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.* is deprecated", category=DeprecationWarning)
-        module = torch.jit.load(folder / manifest.entry, map_location=device)
-    return TorchSession(module, manifest, device, threads)
+    return TorchSession(jitfile.load(folder / manifest.entry, device), manifest, device, threads)
 
 
 def trace(

@@ -1,0 +1,145 @@
+"""Rooms for runtimes that need the subject's own code (`torch.compile`, a state dict): forks of the session.
+
+A fork has the subject as it is and takes what happens to it along when it ends. It speaks the clean room's protocol, so limits,
+crashes and hangs are outcomes here too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, NoReturn, TypeVar
+
+from pytest_modelport import artifact, shelf
+from pytest_modelport.cause import describe
+from pytest_modelport.cleanroom.room import Process, Room, RoomEnded
+from pytest_modelport.cleanroom.worker import Worker, seeded
+from pytest_modelport.contract import Session, Subject, is_live
+from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.isolate import Raised, die_with_parent, quiet
+
+T = TypeVar("T")
+
+
+class LiveRoom(Room):
+    """A room in a fork. It runs one thread: OpenMP hangs in the child of a process that has used several."""
+
+    def __init__(self, scratch: Path, subject: Subject) -> None:
+        super().__init__(scratch)
+        self._subject = subject
+
+    def _started(self) -> Process:
+        return _Fork(self._subject, self.log)
+
+
+class _Fork:
+    """A child that serves requests until its pipe is closed; the part of `subprocess.Popen` that a room needs."""
+
+    def __init__(self, subject: Subject, log: Path) -> None:
+        log.touch()
+        requests, self_in = os.pipe()
+        self_out, replies = os.pipe()
+        parent = os.getpid()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
+            self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self_in)
+            os.close(self_out)
+            _serve(subject, parent, requests, replies, log)
+        os.close(requests)
+        os.close(replies)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.setpgid(self.pid, self.pid)  # here and in the child: whoever comes first
+        self.stdin: IO[bytes] | None = os.fdopen(self_in, "wb", buffering=0)
+        self.stdout: IO[bytes] | None = os.fdopen(self_out, "rb", buffering=0)
+        self._status: int | None = None
+
+    @property
+    def returncode(self) -> int | None:
+        return self._status
+
+    def poll(self) -> int | None:
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._status = os.waitstatus_to_exitcode(status) if pid else None
+        return self._status
+
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = time.monotonic() + timeout if timeout is not None else None
+        while (status := self.poll()) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("fork", timeout or 0.0)
+            time.sleep(0.01)
+        return status
+
+
+def _serve(subject: Subject, parent: int, requests: int, replies: int, log: Path) -> NoReturn:
+    """The fork's whole life."""
+    import torch
+
+    try:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and kills this group
+        die_with_parent(parent)
+        quiet(log)
+        torch.set_num_threads(1)
+        Worker(subject).serve(os.fdopen(requests, "rb"), os.fdopen(replies, "wb"))
+    except BaseException:  # noqa: BLE001 - nothing may leave this process; the session sees it end and the log says why
+        traceback.print_exc()
+    finally:
+        os._exit(0)
+
+
+class InProcess:
+    """Where nothing can be forked: the same in this process, without limits. The subject is put back afterwards."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+
+    @contextlib.contextmanager
+    def open(self, runtime: str, folder: Path, device: str, threads: int, timeout: float) -> Iterator[LocalSession]:  # noqa: ARG002
+        """As `Room.open`."""
+        from pytest_modelport.snapshot import Snapshot
+        from pytest_modelport.tensors import restored_rng
+
+        opener = shelf.runtime(runtime)
+        assert is_live(opener)
+        before = Snapshot(self._subject.module)
+        with restored_rng():
+            try:
+                yield LocalSession(
+                    _attempted(lambda: opener.open(folder, artifact.load(folder).manifest, device, threads, self._subject))
+                )
+            finally:
+                before.restore()
+
+
+def _attempted(action: Callable[[], T]) -> T:
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001 - a stage border: the cause is kept whole
+        raise RoomEnded(Raised(describe(error))) from None
+
+
+class LocalSession:
+    """A session in this process."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.options: dict[str, Any] = dict(session.options)
+
+    def run(self, feed: Feed, seed: int) -> Answer:
+        """One call with this seed. Raises `RoomEnded` when the port refuses."""
+        seeded(seed)
+        return _attempted(lambda: self._session.run(feed))

@@ -1,0 +1,43 @@
+"""A state dict: the weights alone, for another instance of the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pytest_modelport import jitfile, programs
+from pytest_modelport.artifact import Manifest
+from pytest_modelport.export import Exported, Request, versions
+from pytest_modelport.wire import Array
+
+REQUIRES = {"torch": "torch"}
+DEVICES = ("cpu", "cuda")
+KIND = "state_dict"
+RUNTIME = "load_state_dict"
+EXTRA = ""
+SUFFIXES = (".pt", ".pth", ".bin")
+CALL = "natural"
+
+_ENTRY = "model.pt"
+inspect = jitfile.inspect
+
+
+def export(request: Request) -> Exported:
+    """Save `state_dict()` as it is."""
+    import torch
+
+    torch.save(request.module.state_dict(), request.folder / _ENTRY)
+    return Exported(_ENTRY, programs.live_style(request), *programs.unsized(request), {}, versions("torch"))
+
+
+def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:
+    """Every tensor in the file."""
+    import torch
+
+    from pytest_modelport.tensors import is_tensor, to_array
+
+    stored: dict[str, Any] = torch.load(folder / manifest.entry, weights_only=True, map_location="cpu")
+    for name, value in stored.items():
+        if is_tensor(value):
+            yield name, to_array(value)

@@ -1,0 +1,66 @@
+"""TorchScript files: how a scripted or traced module becomes one, and what it stores."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_modelport.artifact import Manifest, Value
+from pytest_modelport.wire import Array
+
+#: freeze: `torch.jit.freeze`; optimize: `torch.jit.optimize_for_inference`, which freezes too.
+OPTIONS: Mapping[str, type] = {"freeze": bool, "optimize": bool}
+
+
+def save(module: Any, path: Path, options: Mapping[str, Any]) -> None:
+    """Freeze and optimise as asked, and save. Raises what torch raises, for a module in train mode among others."""
+    import torch
+
+    if options.get("optimize"):
+        module = torch.jit.optimize_for_inference(module)
+    elif options.get("freeze"):
+        module = torch.jit.freeze(module)
+    torch.jit.save(module, path)
+
+
+def load(path: Path, device: str) -> Any:
+    """The module in a file, on `device`. Raises what torch raises."""
+    import torch
+
+    with warnings.catch_warnings():
+        # Whoever asks for TorchScript has decided.
+        warnings.filterwarnings("ignore", message=".*torch.jit.* is deprecated", category=DeprecationWarning)
+        return torch.jit.load(path, map_location=device)
+
+
+def frozen(caught: Iterable[warnings.WarningMessage]) -> tuple[str, ...]:
+    """What the tracer warned about: values that are fixed from now on."""
+    return tuple(dict.fromkeys(map(_said, (item for item in caught if item.category.__name__ == "TracerWarning"))))
+
+
+def _said(warning: warnings.WarningMessage) -> str:
+    text = str(warning.message).partition(". ")[0].strip().splitlines()[0]
+    return f"traced at {warning.filename}:{warning.lineno}: {text}"
+
+
+def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:
+    """Parameters, buffers and attributes, and the constants of the graph itself."""
+    from pytest_modelport.tensors import to_array
+
+    module: Any = load(folder / manifest.entry, "cpu")
+    for name, value in module.state_dict(keep_vars=True).items():
+        yield name, to_array(value)
+    graph = module.inlined_graph  # its nodes live only as long as it does
+    for node in graph.findAllNodes("prim::Constant"):
+        if node.hasAttribute("value") and node.kindOf("value") == "t":
+            yield node.output().debugName(), to_array(node.t("value"))
+
+
+def inspect(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str, ...]]:
+    """A torch file says nothing without being loaded, which only the clean room does."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path.name} is not an archive that torch has written")
+    return (), (), ()

@@ -1,0 +1,109 @@
+"""What an ONNX file says: its promise, its opset, every tensor it stores. Shared by the formats that make ONNX files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_modelport.artifact import Manifest, Value
+from pytest_modelport.export import Request, WrongArtifact
+from pytest_modelport.wire import Array
+
+if TYPE_CHECKING:
+    import onnx
+
+#: protobuf refuses messages of 2 GiB, so weights beyond this go into a file of their own.
+EMBEDDED_BYTES = 1_500_000_000
+
+
+def checked(path: Path, request: Request) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """Inputs and outputs of an exported file. Raises `WrongArtifact` when names or opset are not those asked for."""
+    inputs, outputs = promise(path)
+    names = tuple(value.name for value in outputs)
+    if names != request.outputs:
+        raise WrongArtifact(f"outputs are {', '.join(names)}; the subject's are {', '.join(request.outputs)}")
+    wanted, made = request.options.get("opset"), opset(path)
+    if wanted not in (None, made):
+        raise WrongArtifact(f"the file is of opset {made}; asked for was opset {wanted}")
+    return inputs, outputs
+
+
+def opset(path: Path) -> int:
+    """The version of ONNX's own operators that a file uses."""
+    import onnx
+
+    imports = onnx.load(path, load_external_data=False).opset_import
+    return next(int(item.version) for item in imports if item.domain in ("", "ai.onnx"))
+
+
+def promise(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False).graph
+    stored = {tensor.name for tensor in graph.initializer}
+    return (
+        tuple(_value(info) for info in graph.input if info.name not in stored),
+        tuple(_value(info) for info in graph.output),
+    )
+
+
+def _value(info: onnx.ValueInfoProto) -> Value:
+    import onnx
+
+    tensor = info.type.tensor_type
+    dtype = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+    dims = tuple(_dim(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
+    return Value(info.name, _TORCH_NAMES.get(dtype, dtype), dims)
+
+
+_TORCH_NAMES = {"float": "float32", "double": "float64"}
+
+
+def _dim(dim: Any) -> int | str | None:
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value)
+    return str(dim.dim_param) if dim.dim_param else None
+
+
+def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:
+    """Initializers and Constant nodes, those of subgraphs and functions included."""
+    import onnx
+
+    model = onnx.load(folder / manifest.entry)
+    yield from _graph_constants(model.graph)
+    for function in model.functions:
+        yield from _node_constants(function.node)
+
+
+def _graph_constants(graph: onnx.GraphProto) -> Iterator[tuple[str, Array]]:
+    from onnx import numpy_helper
+
+    for tensor in graph.initializer:
+        yield tensor.name, Array.of(numpy_helper.to_array(tensor))
+    yield from _node_constants(graph.node)
+
+
+def _node_constants(nodes: Any) -> Iterator[tuple[str, Array]]:
+    from onnx import numpy_helper
+
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield node.output[0], Array.of(numpy_helper.to_array(attribute.t))
+            if attribute.HasField("g"):
+                yield from _graph_constants(attribute.g)
+            for graph in attribute.graphs:
+                yield from _graph_constants(graph)
+
+
+def inspect(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str, ...]]:
+    """Names, dtypes and dims of a brought file, and where it keeps its weights. Raises `ValueError` for paths that leave it."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    places = {entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"}
+    for place in places:
+        if Path(place).is_absolute() or ".." in Path(place).parts:
+            raise ValueError(f"its weights lie outside its folder, at {place!r}")
+    return (*promise(path), tuple(sorted(places)))

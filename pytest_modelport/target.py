@@ -1,0 +1,73 @@
+"""A target's spelling: `onnx`, `onnx:reference`, `onnx(opset=20):reference`. Knows no format: the shelf checks the names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_modelport.errors import UsageError, unknown
+
+_GRAMMAR = re.compile(r"(?P<format>\w+)(?:\((?P<options>[^()]*)\))?(?::(?P<runtime>\w+))?")
+
+#: What an option may be: `int`, `bool`, or one of these words.
+Kind = type | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A format with its options, and a runtime. runtime: empty where the spelling names none."""
+
+    format: str
+    runtime: str = ""
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        options = ",".join(f"{key}={_spelled(value)}" for key, value in self.options)
+        return self.format + (f"({options})" if options else "") + (f":{self.runtime}" if self.runtime else "")
+
+
+def parse(text: str) -> Target:
+    """A target's parts, its options still text. Raises `UsageError` when it is not spelled like one."""
+    match = _GRAMMAR.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"target {text!r} is not spelled FORMAT, FORMAT:RUNTIME or FORMAT(OPTION=VALUE,...)")
+    pairs = [part.partition("=") for part in (match["options"] or "").split(",") if part.strip()]
+    options = tuple((key.strip(), value.strip()) for key, _, value in pairs)
+    return Target(match["format"], match["runtime"] or "", options)
+
+
+def typed(target: Target, known: Mapping[str, Kind]) -> Target:
+    """The target with its options' values, in alphabetical order. Raises `UsageError` for those that are not known."""
+    options: dict[str, Any] = {}
+    for key, text in target.options:
+        if key not in known:
+            raise unknown(f"option of {target.format}", key, sorted(known))
+        if key in options:
+            raise UsageError(f"option {key} of {target.format} is given twice")
+        options[key] = _value(f"option {key} of {target.format}", text, known[key])
+    return Target(target.format, target.runtime, tuple(sorted(options.items())))
+
+
+def _value(what: str, text: str, kind: Kind) -> Any:
+    if isinstance(kind, tuple):
+        if text not in kind:
+            raise unknown(what, text, kind)
+        return text
+    if kind is bool:
+        if text not in ("true", "false"):
+            raise unknown(what, text, ("true", "false"))
+        return text == "true"
+    if not text.isdigit():
+        raise UsageError(f"{what} is {text!r}: give a whole number")
+    return int(text)
+
+
+def _spelled(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def listed(text: str) -> list[str]:
+    """The targets in a comma separated list; commas between parentheses belong to a target."""
+    return [part.strip() for part in re.split(r",(?![^()]*\))", text) if part.strip()]
