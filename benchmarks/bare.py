@@ -34,7 +34,10 @@ def onnx(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> 
     """Export to a file in `folder`. Returns what opens it."""
     file = folder / "model.onnx"
     torch.onnx.export(model, args, file, dynamo=True, dynamic_shapes=shapes, verbose=False)
+    return _in_onnxruntime(file)
 
+
+def _in_onnxruntime(file: Path) -> Callable[[], Run]:
     def load() -> Run:
         import onnxruntime
 
@@ -74,7 +77,46 @@ def torch_export(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: P
     return load
 
 
-MAKERS = {"onnx": onnx, "torchscript": torchscript, "torch_export": torch_export}
+def onnx_legacy(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+    """As `onnx`, by the former exporter."""
+    file = folder / "model.onnx"
+    names = [f"x{number}" for number in range(len(args))]
+    axes = {name: {axis: f"{name}_{axis}" for axis in spec} for name, spec in zip(names, shapes or (), strict=False) if spec}
+    torch.onnx.export(model, args, file, dynamo=False, input_names=names, dynamic_axes=axes)
+    return _in_onnxruntime(file)
+
+
+def torchscript_script(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+    """As `onnx`."""
+    file = folder / "model.pt"
+    torch.jit.save(torch.jit.script(model), file)
+
+    def load() -> Run:
+        port = torch.jit.load(file)
+        return lambda given: port(*given)
+
+    return load
+
+
+def torch_compile(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+    """No file: the compiled module itself."""
+
+    def load() -> Run:
+        port = torch.compile(model)
+        return lambda given: port(*given)
+
+    return load
+
+
+#: What each target comes to.
+MAKERS = {
+    "onnx": onnx,
+    "onnx_legacy": onnx_legacy,
+    "torchscript": torchscript,
+    "torchscript_script": torchscript_script,
+    "torch_export": torch_export,
+    "torch_compile": torch_compile,
+}
 
 
 def flat(value: Any) -> list[np.ndarray[Any, Any]]:

@@ -31,7 +31,7 @@ def unavailable(bench: Bench) -> Verdict | None:
         return verdict(
             Outcome.SKIPPED,
             Stage.EXPORT,
-            f"not installed: {', '.join(absent)}; {install(maker.EXTRA or opener.EXTRA, absent)}",
+            f"not installed: {', '.join(absent)}; {shelf.install(maker.EXTRA or opener.EXTRA, absent)}",
         )
     for name, devices in ((bench.format, maker.DEVICES), (bench.runtime, opener.DEVICES)):
         if kind not in devices:
@@ -63,11 +63,6 @@ def preload(workspace: Workspace, route: Route, threads: int) -> None:
 
     if not is_live(opener) and not shelf.missing(opener.REQUIRES):
         workspace.once(("preload", name, threads), start)
-
-
-def install(extra: str, requirements: tuple[str, ...]) -> str:
-    """The command that makes a skipped route run."""
-    return f"pip install 'pytest-modelport[{extra}]'" if extra else f"pip install {' '.join(repr(r) for r in requirements)}"
 
 
 def _broken(requires: Mapping[str, str]) -> str:

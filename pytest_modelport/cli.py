@@ -1,16 +1,20 @@
-"""The command line: `modelport targets`, `modelport show REPORT.json`."""
+"""The command line: `modelport targets | verify MODEL | init MODEL | show REPORT.json`."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import re
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_modelport import __version__, shelf
-from pytest_modelport.availability import install
 from pytest_modelport.errors import ModelportError, UsageError
+from pytest_modelport.route import DEFAULT_TARGETS
+from pytest_modelport.target import listed
 from pytest_modelport.verdict import Report
 
 
@@ -22,34 +26,100 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("targets", help="every target, and what is missing to use it")
     show = commands.add_parser("show", help="print a report that verify(...).to_json() wrote")
     show.add_argument("report", type=Path)
+    verify = commands.add_parser("verify", help="prove a model: package.module:factory or transformers:BertConfig?tiny")
+    verify.add_argument("model")
+    verify.add_argument("--targets", default=",".join(DEFAULT_TARGETS), help="comma separated (default: %(default)s)")
+    verify.add_argument("--device", default="cpu")
+    verify.add_argument("--json", type=Path, metavar="FILE", help="write the report there, for `modelport show`")
+    verify.add_argument("--workdir", type=Path, metavar="FOLDER", help="keep every artifact there")
+    init = commands.add_parser("init", help="write a first test for a model")
+    init.add_argument("model")
+    init.add_argument("--targets", default=",".join(DEFAULT_TARGETS), help="comma separated (default: %(default)s)")
+    init.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: test_NAME.py here)")
     options = parser.parse_args(arguments)
+    sys.path.insert(0, "")  # models are named as from here
     try:
-        return _targets() if options.command == "targets" else _show(options.report)
+        return _COMMANDS[options.command](options)
     except ModelportError as error:
         print(f"modelport: {error}", file=sys.stderr)
         return 2
 
 
-def _targets() -> int:
+def _targets(_: argparse.Namespace) -> int:
     names = shelf.targets()
     width = max(map(len, names))
     for name in names:
         target = shelf.target(name)
         maker, opener = shelf.format_(target.format), shelf.runtime(target.runtime)
         absent = shelf.missing({**maker.REQUIRES, **opener.REQUIRES})
-        state = f"missing {', '.join(absent)}: {install(maker.EXTRA or opener.EXTRA, absent)}" if absent else "usable"
+        state = f"missing {', '.join(absent)}: {shelf.install(maker.EXTRA or opener.EXTRA, absent)}" if absent else "usable"
         print(f"{name:<{width}}  {state}")
     return 0
 
 
-def _show(path: Path) -> int:
+def _verify(options: argparse.Namespace) -> int:
+    from pytest_modelport import pipeline
+    from pytest_modelport.explain import failure
+
+    targets = listed(options.targets)
+    report = pipeline.verify(options.model, targets=targets, devices=[options.device], workdir=options.workdir)
+    for route, verdicts in report.routes.items():
+        if not all(verdict.passed for verdict in verdicts):
+            rerun = f"modelport verify {shlex.quote(options.model)} --targets {shlex.quote(route.target)}"
+            print(failure(verdicts, environment=report.environment, rerun=rerun), end="\n\n")
+    if options.json:
+        _write(options.json, report.to_json())
+    return _shown(report)
+
+
+def _show(options: argparse.Namespace) -> int:
+    try:
+        text = options.report.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{options.report} cannot be read: {error}") from error
+    return _shown(Report.from_json(text))
+
+
+def _shown(report: Report) -> int:
     from pytest_modelport.reports.terminal import render
 
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    report = Report.from_json(text)
     print(render(report.verdicts, width=shutil.get_terminal_size().columns, color=sys.stdout.isatty()))
     print("passed" if report.passed else "not passed")
     return 0 if report.passed else 1
+
+
+_FIRST_TEST = '''"""Does {model} survive deployment?"""
+
+import pytest
+
+
+@pytest.mark.portable(targets={targets})
+def test_{name}(modelport):
+    # Also pass samples=[...] that take the model's other branches, and dynamic_shapes= for dims that vary.
+    modelport({model!r})
+'''
+
+
+def _init(options: argparse.Namespace) -> int:
+    """Write the test, after making sure that the model can be loaded and has inputs."""
+    from pytest_modelport import pipeline
+
+    targets = [shelf.canonical(target) for target in listed(options.targets)]
+    pipeline.case_of(options.model)
+    name = re.sub(r"\W+", "_", options.model.partition("?")[0].rpartition(":")[2]).lower()
+    path = options.output or Path(f"test_{name}.py")
+    if path.exists():
+        raise UsageError(f"{path} is there already: remove it or name another file with --output")
+    _write(path, _FIRST_TEST.format(model=options.model, name=name, targets=json.dumps(targets)))
+    print(f"wrote {path}; run it with: pytest {path}")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+_COMMANDS = {"targets": _targets, "verify": _verify, "init": _init, "show": _show}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytest_modelport.artifact import Manifest, Value
     from pytest_modelport.export import Exported, Request
     from pytest_modelport.feed import Answer, Feed
+    from pytest_modelport.sample import Sample
     from pytest_modelport.signature import Signature
     from pytest_modelport.subject import Inputs
     from pytest_modelport.verdict import Verdict
@@ -124,6 +125,15 @@ class Traceable(Runtime, Protocol):
         seed: Callable[[int], None],
     ) -> Iterator[Signature]:
         """Signatures of every value computed for the last feed, after the feeds before it, each with its seed."""
+
+
+class Library(Protocol):
+    """A package whose models can be asked for by name."""
+
+    REQUIRES: Mapping[str, str]
+
+    def build(self, name: str, options: Mapping[str, str]) -> tuple[nn.Module, Sample]:
+        """A model, the same each time, and a sample for it. Raises `UsageError` for names and options that are not known."""
 
 
 class Check(Protocol):

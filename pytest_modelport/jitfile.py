@@ -53,10 +53,11 @@ def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:
     module: Any = load(folder / manifest.entry, "cpu")
     for name, value in module.state_dict(keep_vars=True).items():
         yield name, to_array(value)
-    graph = module.inlined_graph  # its nodes live only as long as it does
-    for node in graph.findAllNodes("prim::Constant"):
-        if node.hasAttribute("value") and node.kindOf("value") == "t":
-            yield node.output().debugName(), to_array(node.t("value"))
+    for method in module._c._method_names():  # an overloaded forward is several
+        graph = module._c._get_method(method).inlined_graph  # its nodes live only as long as it does
+        for node in graph.findAllNodes("prim::Constant"):
+            if node.hasAttribute("value") and node.kindOf("value") == "t":
+                yield f"{method}:{node.output().debugName()}", to_array(node.t("value"))
 
 
 def inspect(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str, ...]]:

@@ -18,7 +18,7 @@ from pytest_modelport.export import versions
 from pytest_modelport.isolate import forks
 from pytest_modelport.request import Artifacts, artifacts_of, checks_of, routes_of
 from pytest_modelport.route import Route
-from pytest_modelport.sample import Sample, samples_of, sequence
+from pytest_modelport.sample import Sample, sequence
 from pytest_modelport.stopped import Stopped
 from pytest_modelport.tolerance import Tolerance
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
@@ -49,12 +49,14 @@ def verify(
 ) -> Report:
     """Export `model` along every route and prove each artifact against it.
 
-    model: an `nn.Module` in the modes it is to be verified in, a factory, or `package.module:name`. args, kwargs: the sample
-    it is exported with; a non-tuple is one positional argument. samples: further ones, each a tuple of arguments or a
-    `Sample`. dynamic_shapes: torch.export's form; a string is a dim that must be dynamic. artifact: a file, or
-    `{target: file}`, to prove instead of exporting. rtol, atol: replace the measured allowance. undecided: share of integer
-    elements that may differ where the subject's own evaluations disagree. timeout: seconds for each export, opening and call.
-    workdir: where artifacts are kept; without it only those of routes that did not pass are, in a temporary folder.
+    model: an `nn.Module` in the modes it is to be verified in, a factory, `package.module:name`, or a name in a model library
+    (`transformers:BertConfig?tiny`). args, kwargs: the sample it is exported with; a non-tuple is one positional argument;
+    not needed where the model brings inputs (see `loading.load`). samples: further ones: an
+    iterable of argument tuples, `Sample` objects or files, or a data loader (see `sampling.samples_of`). dynamic_shapes:
+    torch.export's form; a string is a dim that must be dynamic. artifact: a file, or `{target: file}`, to prove instead of
+    exporting. rtol, atol: replace the measured allowance. undecided: share of integer elements that may differ where the
+    subject's own evaluations disagree. timeout: seconds for each export, opening and call. workdir: where artifacts are kept;
+    without it only those of routes that did not pass are, in a temporary folder.
 
     A bad port is a verdict. Raises `UsageError` when the request itself makes no sense.
     """
@@ -116,23 +118,30 @@ def case_of(
     """Everything the user said about the subject, checked. Raises `UsageError`."""
     from pytest_modelport import subject
     from pytest_modelport.dims import normalise
+    from pytest_modelport.loading import load
+    from pytest_modelport.sampling import samples_of
 
     if not (isinstance(timeout, (int, float)) and timeout > 0):
         raise UsageError(f"timeout is {timeout!r}: give a positive number of seconds")
     if not (isinstance(threads, int) and threads > 0):
         raise UsageError(f"threads is {threads!r}: give a positive whole number")
-    module, factory = subject.load(model)
-    first = subject.inputs(module, Sample.of(args, kwargs))
-    further = tuple(subject.inputs(module, sample).sample for sample in samples_of(samples))
-    given = tuple((item.name, item.path, item.tensor.dim()) for item in first.tensors)
-    notes = subject.modes(module)
+    loaded = load(model)
+    module, unsaid = loaded.module, isinstance(args, tuple) and not args and not kwargs
+    if unsaid and loaded.sample is None:
+        raise UsageError(f"no inputs for {type(module).__name__}: give args, or let the factory return (module, args)")
+    given = loaded.sample if unsaid and loaded.sample is not None else Sample.of(args, kwargs)
+    first = subject.inputs(module, given)
+    others, left_out = samples_of(samples, first.sample)
+    further = tuple(subject.inputs(module, sample).sample for sample in others)
+    shaped = tuple((item.name, item.path, item.tensor.dim()) for item in first.tensors)
+    notes = (*loaded.notes, *left_out, *subject.modes(module))
     if not forks():
         notes = (*notes, "no fork on this system or with CUDA in use: exports run in this process, one after the other")
     return Case(
         module=module,
         inputs=first,
         calls=sequence(first.sample, further, seed),
-        shapes=normalise(dynamic_shapes, given, first.parameters),
+        shapes=normalise(dynamic_shapes, shaped, first.parameters),
         tolerance=tolerance or Tolerance(),
         key=f"{subject.fingerprint(module, first.sample, *further)}-{seed}",
         seed=seed,
@@ -140,7 +149,7 @@ def case_of(
         timeout=timeout,
         threads=threads,
         notes=notes,
-        factory=factory,
+        factory=loaded.factory,
     )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: What a test or command that names no target is about.
+DEFAULT_TARGETS = ("onnx", "torchscript", "torch_export")
+
 
 @dataclass(frozen=True)
 class Route:

@@ -28,14 +28,6 @@ class Sample:
         return cls(value if isinstance(value, tuple) else (value,), dict(kwargs or {}))
 
 
-def samples_of(values: Iterable[Any]) -> tuple[Sample, ...]:
-    """Further samples: each a `Sample`, a tuple of arguments, or one argument."""
-    lone = isinstance(values, (Sample, str, Mapping)) or hasattr(values, "dtype")  # a tensor would be taken apart by rows
-    if lone or not isinstance(values, Iterable):
-        raise UsageError(f"samples is a {type(values).__name__}: give a list of argument tuples or Sample objects")
-    return tuple(Sample.of(value) for value in values)
-
-
 @dataclass(frozen=True, eq=False)
 class Call:
     """One step of the sequence that subject and port both go through: a sample and the seed set before it.

@@ -17,10 +17,10 @@ from pytest_modelport.errors import unknown
 from pytest_modelport.target import Target, parse, typed
 
 if TYPE_CHECKING:
-    from pytest_modelport.contract import Check, Format, Runtime
+    from pytest_modelport.contract import Check, Format, Library, Runtime
 
 _ROOT = Path(__file__).parent
-SHELVES = ("formats", "runtimes", "transforms", "checks")
+SHELVES = ("formats", "runtimes", "transforms", "checks", "libraries")
 
 
 def _foreign(shelf: str) -> dict[str, EntryPoint]:
@@ -62,6 +62,11 @@ def transform(name: str) -> ModuleType:
     return _load("transforms", name)
 
 
+def library(name: str) -> Library:
+    """The model library called `name`. Raises `UsageError` with the nearest match."""
+    return cast("Library", _load("libraries", name))
+
+
 def openers(kind: str) -> tuple[str, ...]:
     """The runtimes that open artifacts of this kind."""
     return tuple(name for name in names("runtimes") if kind == runtime(name).OPENS)
@@ -99,3 +104,8 @@ def canonical(text: str) -> str:
 def missing(requires: Mapping[str, str]) -> tuple[str, ...]:
     """The requirements (`REQUIRES`: import name -> requirement) whose package is not installed. Imports nothing."""
     return tuple(requirement for module, requirement in requires.items() if importlib.util.find_spec(module) is None)
+
+
+def install(extra: str, requirements: tuple[str, ...]) -> str:
+    """The command that makes a skipped route run."""
+    return f"pip install 'pytest-modelport[{extra}]'" if extra else f"pip install {' '.join(repr(r) for r in requirements)}"

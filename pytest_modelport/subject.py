@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -14,47 +13,11 @@ import torch
 from torch import nn
 
 from pytest_modelport import tree
-from pytest_modelport.errors import UsageError, unknown
+from pytest_modelport.errors import UsageError
 from pytest_modelport.sample import Sample
 from pytest_modelport.tensors import is_tensor, to_array
 
-Factory = Callable[[], nn.Module]
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
-
-
-def load(model: Any) -> tuple[nn.Module, Factory | None]:
-    """The module behind a module, a factory (a function or class called without arguments) or `package.module:name`; and the
-    factory, where there is one.
-
-    Raises `UsageError` when it is none of these.
-    """
-    if isinstance(model, str):
-        return load(_imported(model))
-    if isinstance(model, nn.Module):
-        return model, None
-    if callable(model):
-        return _made(model), lambda: _made(model)
-    raise UsageError(f"the model is a {type(model).__name__}: give a torch.nn.Module, a factory or 'package.module:name'")
-
-
-def _made(factory: Callable[[], Any]) -> nn.Module:
-    made = factory()
-    if not isinstance(made, nn.Module):
-        raise UsageError(f"the factory returned a {type(made).__name__}: it must return a torch.nn.Module")
-    return made
-
-
-def _imported(name: str) -> Any:
-    module_name, colon, attribute = name.partition(":")
-    if not colon or not module_name or not attribute:
-        raise UsageError(f"model {name!r} is no import string: write 'package.module:name'")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise UsageError(f"model {name!r} cannot be imported: {error}") from error
-    if not hasattr(module, attribute):
-        raise unknown(f"name in {module_name}", attribute, [key for key in vars(module) if not key.startswith("_")])
-    return getattr(module, attribute)
 
 
 def paths(module: nn.Module) -> dict[int, str]:

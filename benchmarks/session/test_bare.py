@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from benchmarks.bare import MAKERS
+from benchmarks import bare
 from benchmarks.session.models import NAMES, model
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("target", MAKERS)
+@pytest.mark.parametrize("target", [bare.onnx, bare.torchscript, bare.torch_export])
 @torch.no_grad()
 def test_model(name, target, tmp_path):
     subject, args = model(name)
-    MAKERS[target](subject, args, None, tmp_path)()(args)
+    target(subject, args, None, tmp_path)()(args)

@@ -94,6 +94,7 @@ def _serve(subject: Subject, parent: int, requests: int, replies: int, log: Path
         die_with_parent(parent)
         quiet(log)
         torch.set_num_threads(1)
+        warnings.resetwarnings()  # under pytest's `filterwarnings = error` a compiler's advice would end the port
         Worker(subject).serve(os.fdopen(requests, "rb"), os.fdopen(replies, "wb"))
     except BaseException:  # noqa: BLE001 - nothing may leave this process; the session sees it end and the log says why
         traceback.print_exc()
@@ -116,7 +117,8 @@ class InProcess:
         opener = shelf.runtime(runtime)
         assert is_live(opener)
         before = Snapshot(self._subject.module)
-        with restored_rng():
+        with restored_rng(), warnings.catch_warnings():
+            warnings.resetwarnings()
             try:
                 yield LocalSession(
                     _attempted(lambda: opener.open(folder, artifact.load(folder).manifest, device, threads, self._subject))

@@ -32,6 +32,19 @@ def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None]:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER_LINE)
     config.stash[SETTINGS] = options.read(config)
+    if config.stash[SETTINGS].models:
+        from pytest_modelport.plugin.models import prepare
+
+        prepare(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: object) -> None:
+    """A portable class that says what its model is and tests nothing else gets the test."""
+    if isinstance(obj, type) and hasattr(obj, "model") and any(mark.name == MARKER for mark in getattr(obj, "pytestmark", ())):
+        from pytest_modelport.plugin.classes import complete
+
+        complete(obj)
 
 
 @pytest.hookimpl(trylast=True)  # after the test's own parameters, so that the route comes last in every id
@@ -42,7 +55,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         parametrize(metafunc)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # before others select among the items
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.stash[SETTINGS].models:
+        from pytest_modelport.plugin.models import collect
+
+        items += collect(session)
     if config.stash[SETTINGS].only is not None:
         from pytest_modelport.plugin.collect import deselect
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -116,12 +115,13 @@ class Modelport:
 
     def _end(self, verdicts: list[Verdict], report: Report) -> NoReturn:
         from pytest_modelport.explain import failure
+        from pytest_modelport.plugin.models import rerun
 
         verdict = worst(verdicts)
         if verdict.outcome in (Outcome.SKIPPED, Outcome.INCONCLUSIVE) and not self._settings.strict:
             pytest.skip(f"{verdict.outcome}: {verdict.reason}")
-        rerun = f"pytest {shlex.quote(self._item.nodeid)}"
-        pytest.fail(failure(verdicts, environment=report.environment, rerun=rerun), pytrace=False)
+        again = rerun(self._item, self._route.target)
+        pytest.fail(failure(verdicts, environment=report.environment, rerun=again), pytrace=False)
 
 
 def make(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Modelport:

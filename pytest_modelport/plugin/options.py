@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-DEFAULT_TARGETS = ("onnx", "torchscript", "torch_export")
+from pytest_modelport.route import DEFAULT_TARGETS
+
 DEFAULT_TIMEOUT = 600.0
 #: Short names that other plugins and conftest files like too: added only when they are free.
 _ALIASES = {"--device": "modelport_device", "--targets": "modelport_targets", "--benchmark": "modelport_benchmark"}
@@ -17,9 +18,11 @@ _ALIASES = {"--device": "modelport_device", "--targets": "modelport_targets", "-
 class Settings:
     """What the user set for the whole run.
 
-    only: targets to keep, None for all. device: replaces the default device. targets: of tests whose marker names none.
+    models: to prove without a test file. only: targets to keep, None for all. device: replaces the default device.
+    targets: of tests whose marker names none.
     """
 
+    models: tuple[str, ...]
     strict: bool
     device: str
     only: tuple[str, ...] | None
@@ -51,6 +54,14 @@ def add(parser: pytest.Parser) -> None:
         action="store_true",
         help="reserved for latency checks (also --benchmark)",
     )
+    group.addoption(
+        "--portable-model",
+        dest="portable_models",
+        metavar="MODEL",
+        action="append",
+        default=[],
+        help="prove this model without a test file: package.module:factory or transformers:BertConfig?tiny; may be repeated",
+    )
     group.addoption("--modelport-strict", action="store_true", help="skipped and inconclusive routes fail")
     parser.addini("modelport_targets", "targets of portable tests that name none", type="args", default=list(DEFAULT_TARGETS))
     parser.addini("modelport_timeout", "seconds for each export, opening and call", default=str(DEFAULT_TIMEOUT))
@@ -76,11 +87,14 @@ def _free(parser: pytest.Parser, name: str) -> bool:
 def read(config: pytest.Config) -> Settings:
     """The settings of this run. Raises `pytest.UsageError` for names and numbers that make no sense."""
     only, device = config.getoption("modelport_targets"), config.getoption("modelport_device")
+    models = tuple(dict.fromkeys(config.getoption("portable_models")))
+    kept = _checked_targets(only) if only else None
     return Settings(
+        models=models,
         strict=bool(config.getoption("modelport_strict")),
         device=_checked_device(device) if device else "cpu",
-        only=_checked_targets(only) if only else None,
-        targets=tuple(config.getini("modelport_targets")),
+        only=kept,
+        targets=kept if kept and models else tuple(config.getini("modelport_targets")),
         benchmark=bool(config.getoption("modelport_benchmark")),
         timeout=_number(config, "modelport_timeout") or DEFAULT_TIMEOUT,
         rtol=_number(config, "modelport_rtol"),

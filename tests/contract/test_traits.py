@@ -13,9 +13,30 @@ from fixtures import traits
 from pytest_modelport import shelf
 from pytest_modelport.snapshot import Snapshot
 from pytest_modelport.tree import flatten
+from pytest_modelport.verdict import worst
 
 #: (trait, target) -> outcome, where it is not `passed`. An unexpected green is as red as an unexpected red.
-KNOWN: dict[tuple[str, str], str] = {}
+KNOWN: dict[tuple[str, str], str] = {
+    ("lstm", "torch_compile"): "failed",  # dynamo leaves recurrent layers to eager: nothing is compiled
+    ("weight_norm", "torchscript_script"): "failed",  # scripts, and its parametrization does not run
+    **{
+        (trait, "torchscript_script"): "unsupported"  # keyword-only, variadic or unannotated containers; generated source
+        for trait in (
+            "dataclass_input",
+            "dataclass_output",
+            "many_inputs",
+            "nested_input",
+            "optional_input",
+            "scalar_input",
+            "var_args",
+        )
+    },
+}
+
+
+#: Targets that take a compiler's time, and the traits that are worth it.
+SLOW = {"aotinductor", "torch_compile"}
+WORTH_IT = {"batch_norm", "dataclass_input", "half", "lstm", "nested_input"}
 
 
 @pytest.mark.parametrize("name", traits.TRAITS)
@@ -28,11 +49,12 @@ def test_a_trait_through_every_target(name, prove):
     modes, threads = [part.training for part in model.modules()], torch.get_num_threads()
     settings = torch.backends.mkldnn.enabled, torch.backends.mha.get_fastpath_enabled(), torch.is_grad_enabled()
 
-    report = prove(shelf.targets(), model, args, kwargs)
+    report = prove([target for target in shelf.targets() if target not in SLOW or name in WORTH_IT], model, args, kwargs)
 
     for route, verdicts in report.routes.items():
         outcome = KNOWN.get((name, route.target), "passed")
-        assert {str(verdict.outcome) for verdict in verdicts} == {outcome}, verdicts
+        assert str(worst(verdicts).outcome) == outcome, verdicts
+        assert outcome != "passed" or {str(verdict.outcome) for verdict in verdicts} == {"passed"}
         assert verdicts[0].check == "parity"
     assert before[0].changes() == ()
     assert all(torch.equal(tensor, old) for tensor, old in zip(tensors, before[1], strict=True))

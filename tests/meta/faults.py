@@ -123,6 +123,9 @@ fault(
     onnx="no-export",
     torch_export="no-export",
     torchscript="wrong",
+    onnx_legacy="wrong",
+    torchscript_script="ok",
+    torch_compile="ok",
 )
 fault(
     "loop_over_length",
@@ -133,6 +136,8 @@ fault(
     onnx="no-export",
     torch_export="no-export",
     torchscript="wrong",
+    onnx_legacy="wrong",
+    torchscript_script="ok",
 )
 fault(
     "branch_on_length",
@@ -143,6 +148,8 @@ fault(
     onnx="wrong",
     torch_export="no-run",
     torchscript="wrong",
+    onnx_legacy="wrong",
+    torchscript_script="ok",
 )
 fault(
     "scale_read_as_number",
@@ -151,6 +158,7 @@ fault(
     (t(1.0, 2.0, 8.0),),
     torch_export="ok",
     torchscript="wrong",
+    onnx_legacy="wrong",
 )
 fault(
     "k_taken_from_a_short_example",
@@ -160,6 +168,7 @@ fault(
     shapes=({1: Dim.AUTO},),
     torch_export="ok",
     torchscript="wrong",
+    onnx_legacy="wrong",
 )
 fault(
     "dims_that_happened_to_agree",
@@ -169,6 +178,7 @@ fault(
     shapes=({0: Dim.DYNAMIC}, {0: Dim.DYNAMIC}),
     onnx="ok",
     torch_export="no-run",
+    onnx_legacy="ok",
 )
 fault(
     "pooling_kernel_from_the_example",
@@ -178,6 +188,7 @@ fault(
     shapes=({2: Dim.AUTO, 3: Dim.AUTO},),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="no-export",
 )
 fault(
     "mask_length_from_values",
@@ -187,6 +198,7 @@ fault(
     onnx="ok",
     torch_export="no-export",
     torchscript="wrong",
+    onnx_legacy="wrong",
 )
 
 # --- state, aliasing, modes, randomness -------------------------------------------------------------------------------------
@@ -241,6 +253,8 @@ fault(
     onnx="wrong",
     torch_export="ok",
     torchscript="wrong",
+    onnx_legacy="wrong",
+    torchscript_script="ok",
 )
 fault(
     "counter_in_an_attribute",
@@ -251,8 +265,19 @@ fault(
     onnx="wrong",
     torch_export="wrong",
     torchscript="wrong",
+    onnx_legacy="wrong",
+    torchscript_script="ok",
 )
-fault("input_changed_in_place", module(ClampsItsInput), (x(4),), (x(4, seed=3),), onnx="wrong", torch_export="ok")
+fault(
+    "input_changed_in_place",
+    module(ClampsItsInput),
+    (x(4),),
+    (x(4, seed=3),),
+    onnx="wrong",
+    torch_export="ok",
+    onnx_legacy="wrong",
+    torchscript_script="ok",
+)
 fault(
     "batch_norm_left_in_training",
     module(StuckInTraining),
@@ -262,6 +287,8 @@ fault(
     shapes=({0: Dim.DYNAMIC},),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="ok",
+    torchscript_script="ok",
 )
 fault(
     "dropout_that_is_always_on",
@@ -269,6 +296,8 @@ fault(
     (torch.ones(64),),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="wrong",
+    torch_compile="wrong",
 )
 
 # --- arithmetic -------------------------------------------------------------------------------------------------------------
@@ -280,6 +309,8 @@ fault(
     (t(1e6 + 0.5, 123456.7), t(0.1, 0.3)),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="wrong",
+    torchscript_script="ok",
 )
 fault(
     "integer_division_of_negatives",
@@ -288,6 +319,7 @@ fault(
     (t(-7, 7, -8, 9), t(2, -2, 3, -4)),
     shapes=({0: Dim.DYNAMIC}, {0: Dim.DYNAMIC}),
     torch_export="ok",
+    onnx_legacy="wrong",
 )
 fault(
     "integer_division_beyond_floats",
@@ -296,10 +328,34 @@ fault(
     (t(-7, 2**53 + 1), t(2, 1)),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="ok",
 )
-fault("integers_beyond_32_bits", function(lambda x: x * 3 + 1), (t(1, 2),), (t(2**31, 2**40),), torch_export="ok")
-fault("through_half_and_back", function(lambda x: x.half().float()), (t(1.0, 2.0),), (t(1.0001, 70000.0),), torch_export="ok")
-fault("double_inside", function(lambda x: x.double() + 1e-9), (t(1.0, 2.0),), (t(1.0, 2.0),), onnx="wrong", torch_export="ok")
+fault(
+    "integers_beyond_32_bits",
+    function(lambda x: x * 3 + 1),
+    (t(1, 2),),
+    (t(2**31, 2**40),),
+    torch_export="ok",
+    onnx_legacy="ok",
+)
+fault(
+    "through_half_and_back",
+    function(lambda x: x.half().float()),
+    (t(1.0, 2.0),),
+    (t(1.0001, 70000.0),),
+    torch_export="ok",
+    onnx_legacy="ok",
+    torch_compile="wrong",
+)
+fault(
+    "double_inside",
+    function(lambda x: x.double() + 1e-9),
+    (t(1.0, 2.0),),
+    (t(1.0, 2.0),),
+    onnx="wrong",
+    torch_export="ok",
+    onnx_legacy="ok",
+)
 fault(
     "logaddexp_of_large_numbers",
     function(torch.logaddexp, 2),
@@ -307,6 +363,8 @@ fault(
     (t(100.0, 2.0), t(100.0, -300.0)),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="no-export",
+    torchscript_script="ok",
 )
 fault(
     "log1p_of_small_numbers",
@@ -315,6 +373,7 @@ fault(
     (t(1e-8, 3e-8),),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="wrong",
 )
 fault(
     "half_overflows_inside",
@@ -323,8 +382,18 @@ fault(
     (t(300.0, dtype=torch.float16),),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="wrong",
+    torch_compile="wrong",
 )
-fault("complex_input", function(lambda x: x * x), (t(1 + 2j, 3j),), onnx="no-run", torch_export="ok", torchscript="ok")
+fault(
+    "complex_input",
+    function(lambda x: x * x),
+    (t(1 + 2j, 3j),),
+    onnx="no-run",
+    torch_export="ok",
+    torchscript="ok",
+    onnx_legacy="no-export",
+)
 
 # --- operators --------------------------------------------------------------------------------------------------------------
 
@@ -340,6 +409,7 @@ fault(
     (*_attention(), torch.tensor([[-inf] * 3, [0.0] * 3, [0.0, -inf, 0.0]])),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="wrong",
 )
 fault(
     "scattered_mean_of_duplicates",
@@ -348,6 +418,7 @@ fault(
     (torch.ones(4), t(1, 1, 2), t(1.0, 2.0, 5.0)),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="no-export",
 )
 fault(
     "order_of_equal_elements",
@@ -356,6 +427,7 @@ fault(
     ((torch.arange(64) % 4).float()[None],),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="wrong",
 )
 fault(
     "pooling_with_another_divisor",
@@ -363,6 +435,7 @@ fault(
     (x(1, 1, 6, 6),),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="wrong",
 )
 fault(
     "padding_then_max_pooling",
@@ -371,6 +444,7 @@ fault(
     (-x(1, 1, 6, 6).abs() - 1,),
     onnx="wrong",
     torch_export="ok",
+    onnx_legacy="ok",
 )
 
 
@@ -392,6 +466,9 @@ fault(
     onnx="crash",
     torch_export="ok",
     torchscript="ok",
+    onnx_legacy="crash",
+    torchscript_script="no-run",
+    torch_compile="no-run",
 )
 fault(
     "lstm_with_dynamic_length",
@@ -401,6 +478,9 @@ fault(
     shapes=({0: Dim.DYNAMIC, 1: Dim.DYNAMIC},),
     torch_export="no-export",
     torchscript="ok",
+    onnx_legacy="ok",
+    torchscript_script="ok",
+    torch_compile="no-run",
 )
 
 # --- controls ---------------------------------------------------------------------------------------------------------------
@@ -440,16 +520,34 @@ def _cancelling() -> torch.Tensor:
 
 
 FINE = {"onnx": "ok", "torch_export": "ok", "torchscript": "ok"}
-fault("control_sum_that_cancels", function(lambda x: x.sum()), (_cancelling(),), **FINE)
-fault("control_long_products", function(lambda x, y: x @ y, 2), (x(4, 4096), x(4096, 8, seed=1)), **FINE)
+fault("control_sum_that_cancels", function(lambda x: x.sum()), (_cancelling(),), **FINE, onnx_legacy="ok", torch_compile="ok")
+fault(
+    "control_long_products",
+    function(lambda x, y: x @ y, 2),
+    (x(4, 4096), x(4096, 8, seed=1)),
+    **FINE,
+    onnx_legacy="ok",
+    torch_compile="ok",
+)
 fault(
     "control_equal_elements",
     function(lambda x: (x.topk(3)[0], x.sort(descending=True)[0], x.amax(-1))),
     (x(2, 40),),
     ((torch.arange(80).reshape(2, 40) % 4).float(),),
     **FINE,
+    onnx_legacy="ok",
+    torch_compile="ok",
 )
-fault("control_tied_weights", module(TiedHead), (t([1, 2, 3]),), (t([5, 6, 15]),), **FINE)
+fault(
+    "control_tied_weights",
+    module(TiedHead),
+    (t([1, 2, 3]),),
+    (t([5, 6, 15]),),
+    **FINE,
+    onnx_legacy="ok",
+    torchscript_script="ok",
+    torch_compile="ok",
+)
 fault(
     "control_table_of_positions",
     module(Positions),
@@ -457,6 +555,27 @@ fault(
     (x(3, 17, 4, seed=1),),
     shapes=({0: Dim.DYNAMIC, 1: Dim.DYNAMIC},),
     **FINE,
+    onnx_legacy="ok",
+    torchscript_script="ok",
+    torch_compile="ok",
 )
-fault("control_local_changes", module(LocalInPlace), (x(2, 3),), (x(4, 3, seed=1),), shapes=({0: Dim.DYNAMIC},), **FINE)
-fault("control_negative_zero", function(lambda x: x * 0.0), (t(1.0, 2.0),), (t(-1.0, 2.0),), **FINE)
+fault(
+    "control_local_changes",
+    module(LocalInPlace),
+    (x(2, 3),),
+    (x(4, 3, seed=1),),
+    shapes=({0: Dim.DYNAMIC},),
+    **FINE,
+    onnx_legacy="ok",
+    torchscript_script="ok",
+    torch_compile="ok",
+)
+fault(
+    "control_negative_zero",
+    function(lambda x: x * 0.0),
+    (t(1.0, 2.0),),
+    (t(-1.0, 2.0),),
+    **FINE,
+    onnx_legacy="ok",
+    torch_compile="ok",
+)

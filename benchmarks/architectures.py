@@ -1,0 +1,117 @@
+"""A hundred transformers architectures by name, tiny, through the three main formats.
+
+    python -m benchmarks.architectures [--jobs 2] [--write docs/architectures.md] [NAME ...]
+
+Nothing about an architecture is known here but its name: sizes and inputs come from `pytest_modelport.libraries.transformers`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import logging
+import multiprocessing
+import os
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+TARGETS = ("onnx", "torchscript", "torch_export")
+NAMES = """
+Afmoe Aimv2 Albert AltCLIP Apertus Arcee Aria AyaVision Bart Beit Bert BertGeneration BigBird BigBirdPegasus BioGpt BitNet
+Blenderbot BlenderbotSmall Blip Bloom Camembert ChineseCLIP CLIP CLIPSeg CodeGen Cohere Cohere2 ConvBert ConvNext ConvNextV2
+CpmAnt CTRL Cvt Data2VecText Data2VecVision Deberta DebertaV2 DeepseekVL DeiT DiffLlama Dinov2 Dinov2WithRegisters DINOv3ConvNext
+DINOv3ViT DistilBert Doge DPR DPT Electra Ernie Ernie4_5 Exaone4 Falcon FalconMamba Flaubert Flava Florence2 FNet FocalNet FSMT
+Fuyu Gemma Gemma2 Git Glm4Moe GotOcr2 GPT2 GPTBigCode GPTNeoX GPTJ GptOss Granite GraniteMoe GroupViT Helium HGNetV2 Hiera IBert
+IJepa ImageGPT InternVL Janus JetMoe LayoutLM LED Lfm2 Llama Llama4Text Llava LlavaNext LongT5 Longformer Luke M2M100 Mamba
+MarkupLM MBart MegatronBert Mistral Mixtral MobileNetV1 MobileNetV2 MobileViT MPNet Mpt MT5
+""".split()  # noqa: SIM905 - a list of a hundred quoted names would be four times as long
+
+
+def prove(name: str) -> list[dict[str, object]]:
+    """A row for each route."""
+    import torch
+
+    from pytest_modelport import UsageError, verify
+    from pytest_modelport.verdict import worst
+
+    warnings.simplefilter("ignore")
+    logging.disable(logging.ERROR)
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    try:
+        report = verify(f"transformers:{name}Config?tiny", targets=TARGETS, timeout=180)
+    except UsageError as error:
+        seconds = time.monotonic() - started
+        return [
+            {"name": name, "target": target, "outcome": "usage", "reason": str(error), "seconds": seconds} for target in TARGETS
+        ]
+    rows = []
+    for route, verdicts in report.routes.items():
+        verdict = worst(verdicts)
+        cause = verdict.evidence.get("cause", {})
+        where = " ".join(str(cause[key]) for key in ("module", "source", "operator") if cause.get(key))
+        rows.append(
+            {
+                "name": name,
+                "target": route.target,
+                "outcome": str(verdict.outcome),
+                "reason": "" if verdict.passed else f"{verdict.check} {verdict.stage}: {verdict.reason} {where}".strip(),
+                "seconds": sum(item.seconds for item in verdicts),
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=NAMES)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    rows, started = [], time.monotonic()
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(options.jobs, mp_context=context, max_tasks_per_child=10) as pool:
+        for found in pool.map(prove, options.names):
+            rows += found
+            print(
+                found[0]["name"],
+                *(f"{row['target']}: {row['outcome']} {row['reason']}" for row in found),
+                sep="\n  ",
+                flush=True,
+            )
+    lines = report(rows, time.monotonic() - started)
+    if options.write:
+        options.write.write_text("\n".join(lines) + "\n")
+    print("\n".join(lines[:8]))
+
+
+def report(rows: list[dict[str, object]], seconds: float) -> list[str]:
+    import torch
+    import transformers
+
+    names = list(dict.fromkeys(str(row["name"]) for row in rows))
+    outcomes = Counter(str(row["outcome"]) for row in rows)
+    table = {(row["name"], row["target"]): row for row in rows}
+    lines = [
+        "# Architectures",
+        "",
+        f"`python -m benchmarks.architectures`: {len(names)} architectures of transformers {transformers.__version__}, torch "
+        f"{torch.__version__}, each `transformers:NAMEConfig?tiny`; {seconds:.0f} s. "
+        + ", ".join(f"{count} {name}" for name, count in outcomes.most_common()),
+        "",
+        f"| architecture | {' | '.join(TARGETS)} |",
+        "|---|" + "---|" * len(TARGETS),
+    ]
+    for name in names:
+        cells = (f"{table[name, target]['outcome']} {table[name, target]['seconds']:.1f} s" for target in TARGETS)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "## What is not green, and why", ""]
+    return lines + [f"- **{row['name']}**, {row['target']}, {row['outcome']}: {row['reason']}" for row in rows if row["reason"]]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""`--portable-model`: models proven without a test file, each as if a portable test had been written for it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable
+from types import ModuleType
+
+import pytest
+
+from pytest_modelport.plugin import template
+from pytest_modelport.plugin.keys import SETTINGS
+
+#: What their node ids begin with, where others have the path of a file.
+NODE = "portable-model"
+
+
+class Models(pytest.Module):
+    """A test module that is no file."""
+
+    def _getobj(self) -> ModuleType:
+        return template
+
+    def _importtestmodule(self) -> ModuleType:
+        return template
+
+
+def prepare(config: pytest.Config) -> None:
+    """Models are named as from the folder pytest was started in. Without files on the command line nothing else is collected."""
+    sys.path.insert(0, str(config.invocation_params.dir))
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args = []
+
+
+def collect(session: pytest.Session) -> Iterable[pytest.Item]:
+    """The items of every model named on the command line."""
+    node = Models.from_parent(session, path=session.config.rootpath / NODE, name=NODE, nodeid=NODE)
+    return session.genitems(node)
+
+
+def rerun(item: pytest.Item, target: str) -> str:
+    """The command that repeats just this item."""
+    if item.nodeid.startswith(f"{NODE}::"):
+        model = item.callspec.params["model"]  # type: ignore[attr-defined]
+        return f"pytest --portable-model {shlex.quote(model)} --targets {shlex.quote(target)}"
+    return f"pytest {shlex.quote(item.nodeid)}"
+
+
+def named(metafunc: pytest.Metafunc) -> None:
+    """One test for each model."""
+    models = metafunc.config.stash[SETTINGS].models
+    metafunc.parametrize("model", models, ids=models)
