@@ -33,6 +33,7 @@ class Format(Protocol):
     """The extra of pytest-modelport that installs REQUIRES and the default runtime."""
 
     # Optional: `OPTIONS`, what a route may ask of the export, `onnx(opset=20)`: name -> `int`, `bool` or words to choose from.
+    # Optional: `PERSISTENT = True`, where only what `state_dict()` has can be in an artifact.
     # Optional: `absent(options)`, what the export needs beyond packages and does not find (a compiler), else an empty string.
     # Optional: `warm()`, to import in the session what every export would import in its fork.
 

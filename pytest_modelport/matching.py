@@ -142,10 +142,10 @@ class Matcher:
         )  # fmt: skip
 
     def _folded(self, name: str, constant: Floats) -> Match | None:
-        for sources, label, candidate, scale in self._computed(constant):
-            if _close(constant, candidate, scale):
-                return Match(name, "folded", sources, label)
-        return None
+        """Everything that, computed anew, gives this constant: equal layers are stored once."""
+        found = [(sources, label) for sources, label, *near in self._computed(constant) if _close(constant, *near)]
+        sources = tuple(dict.fromkeys(source for many, _ in found for source in many))
+        return Match(name, "folded", sources, found[0][1]) if found else None
 
     def _damaged(self, name: str, constant: Floats) -> Match | None:
         """A copy of one tensor, or of a fold, that is close and not equal."""
@@ -241,8 +241,9 @@ def _views(constant: Floats) -> Iterator[Floats]:
         yield from (constant.transpose(order) for order in itertools.permutations(range(constant.ndim)))
     single = constant
     for axis in range(constant.ndim):
-        first = single.take([0], axis)
-        single = first if single.shape[axis] > 1 and bool((single == first).all()) else single
+        if single.shape[axis] > 1:
+            first = single.take([0], axis)
+            single = first if bool((single == first).all()) else single
     if single.shape != constant.shape:
         yield single
 

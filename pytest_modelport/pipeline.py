@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -162,12 +163,8 @@ def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str])
         if absent is not None:
             return [absent]
         for name in checks:
-            started, ended = time.perf_counter(), False
-            try:
-                found = list(shelf.check(name).run(bench))
-            except Stopped as stopped:
-                found = [bench.verdict(name, stopped.stage, stopped.outcome, stopped.reason, stopped.evidence)]
-                ended = True
+            started = time.perf_counter()
+            found, ended = _asked(bench, name)
             seconds = time.perf_counter() - started
             verdicts += [replace(verdict, seconds=round(seconds / len(found), 3)) for verdict in found]
             if ended:
@@ -179,6 +176,22 @@ def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str])
     if not all(verdict.passed for verdict in verdicts) and "artifact" in bench.__dict__:
         workspace.keep(bench.artifact.folder)
     return verdicts
+
+
+def _asked(bench: Bench, check: str) -> tuple[list[Verdict], bool]:
+    """One check's verdicts, and whether the route ends with them."""
+    try:
+        return list(shelf.check(check).run(bench)), False
+    except Stopped as stopped:
+        return [bench.verdict(check, stopped.stage, stopped.outcome, stopped.reason, stopped.evidence)], True
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a stage border: a fault of our own must not take the other routes along
+        log = bench.workspace.folder / f"fault-{bench.route.id.replace('/', '_')}.log"
+        log.write_text("".join(traceback.format_exception(error)))
+        bench.workspace.keep(log)
+        reason = f"Modelport itself failed in {check}: {type(error).__name__}: {error}; please report it with the log"
+        return [bench.verdict(check, Stage.COMPARE, Outcome.ERROR, reason, {"log": str(log)})], True
 
 
 def environment() -> dict[str, str]:

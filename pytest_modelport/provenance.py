@@ -114,9 +114,10 @@ class Provenance(TorchDispatchMode):
                 + value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
             )
             key = digest if len(digest) < 64 else _digest(digest)
-            if key not in self._derived:
+            known = self._derived.get(key)
+            if known is None:
                 self._bytes += size
-                self._derived[key] = (mask, value)
+            self._derived[key] = (mask | known[0], known[1]) if known else (mask, value)  # equal layers compute equal values
 
 
 def _digest(data: bytes) -> bytes:

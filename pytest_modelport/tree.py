@@ -36,10 +36,10 @@ def _children(value: Any) -> tuple[str, list[tuple[Any, Any]]] | None:
 
 
 def _attributes(value: Any) -> list[tuple[Any, Any]]:
-    """Attributes of an object that is no known container; none for classes, modules and functions."""
+    """Public attributes of an object that is no known container; none for classes, modules and functions."""
     if isinstance(value, (*_CONSTANTS, type)) or callable(value) or not hasattr(value, "__dict__"):
         return []
-    return list(vars(value).items())
+    return [(key, item) for key, item in vars(value).items() if not key.startswith("_")]
 
 
 class _Walk:

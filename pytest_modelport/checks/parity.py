@@ -90,6 +90,9 @@ class _Finding:
             return [got[name] for name in wanted]
         if self.bench.artifact.manifest.brought and len(wanted) == len(answer.outputs) and not set(wanted) & set(got):
             return [array for _, array in answer.outputs]  # all its names are its own: by position
+        if self.bench.artifact.manifest.call == "flat" and len(wanted) != len(got):
+            self.wrong(step, f"the port gives {len(got)} tensors at {step.call.label}, the subject {len(wanted)}")
+            return None
         missing, extra = [name for name in wanted if name not in got], [name for name in got if name not in wanted]
         parts = [f"{word} {', '.join(names[:4])}" for word, names in (("lacks", missing), ("adds", extra)) if names]
         self.wrong(step, f"outputs at {step.call.label}: the port {' and '.join(parts) or 'repeats one'}")

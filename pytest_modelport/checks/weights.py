@@ -41,7 +41,7 @@ def run(bench: Bench) -> Iterator[Verdict]:
     matcher = Matcher([*_known(stored), *reference.derived], list(_norms(bench.case.module)), state)
     floats = [(name, array.numpy()) for name, array in constants if array.dtype.startswith(("float", "bfloat"))]
     matches = [match for name, values in floats if (match := matcher.match(name, values)) is not None]
-    absent = missing(matches, reference.needed, stored)
+    absent = missing(matches, _expected(bench), stored)
     yield _verdict(bench, matches, absent)
 
 
@@ -50,6 +50,14 @@ def _stored(module: nn.Module) -> dict[str, Any]:
     from pytest_modelport.tensors import to_array
 
     return {name: to_array(tensor).numpy() for name, tensor in stored_tensors(module).items() if not tensor.is_complex()}
+
+
+def _expected(bench: Bench) -> list[str]:
+    """The tensors that the artifact must hold."""
+    if not getattr(shelf.format_(bench.format), "PERSISTENT", False):
+        return list(bench.reference.needed)
+    kept = bench.case.module.state_dict()
+    return [name for name in bench.reference.needed if name in kept]
 
 
 def _known(stored: dict[str, Any]) -> list[Known]:

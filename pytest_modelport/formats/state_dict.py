@@ -18,6 +18,7 @@ RUNTIME = "load_state_dict"
 EXTRA = ""
 SUFFIXES = (".pt", ".pth", ".bin")
 CALL = "natural"
+PERSISTENT = True
 
 _ENTRY = "model.pt"
 inspect = jitfile.inspect

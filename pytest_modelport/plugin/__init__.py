@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: object) -> None:
+def pytest_pycollect_makeitem(obj: object) -> None:
     """A portable class that says what its model is and tests nothing else gets the test."""
     if isinstance(obj, type) and hasattr(obj, "model") and any(mark.name == MARKER for mark in getattr(obj, "pytestmark", ())):
         from pytest_modelport.plugin.classes import complete

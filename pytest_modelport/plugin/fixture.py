@@ -79,7 +79,7 @@ class Modelport:
 
     @property
     def _subject(self) -> str:
-        name = subject_of(self._item).rpartition("::")[2]
+        name = subject_of(self._item).partition("::")[2]
         return name if self._calls == 1 else f"{name} #{self._calls}"
 
     def _prove(

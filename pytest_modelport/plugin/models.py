@@ -27,7 +27,7 @@ class Models(pytest.Module):
 
 
 def prepare(config: pytest.Config) -> None:
-    """Models are named as from the folder pytest was started in. Without files on the command line nothing else is collected."""
+    """Models are named as from the folder pytest was started in. Without files beside them nothing else is collected."""
     sys.path.insert(0, str(config.invocation_params.dir))
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = []
