@@ -85,8 +85,10 @@ class Matcher:
     def match(self, name: str, constant: Floats) -> Match | None:
         """What `constant` is; None when it says nothing (one element, or a mask of two values)."""
         same = self._same(name, constant)
-        if same is not None or constant.size < 2 or _plain(constant):
+        if same is not None or constant.size < 2:
             return same
+        if _plain(constant):  # too little to call it damaged
+            return self._folded(name, constant)
         rearranged = self._rearranged(name, constant)
         if rearranged is not None and rearranged.kind == "rearranged":
             return rearranged

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 
 REQUIRES = {"transformers": "transformers>=4.56"}
 
+_ROWS, _LENGTH = 2, 7
+_VOCABULARY = 128
+#: Ids of special tokens in a small vocabulary; others are counted down from its end, where no sample has ids.
+_SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
+_ORDINARY = 100
 #: What `tiny` makes of a config's fields: a pattern for whole names, and the largest value left.
 _TINY: tuple[tuple[str, int], ...] = (
-    (r"vocab_size|\w+_vocab_size|codebook_size", 128),
+    (r"vocab_size|\w+_vocab_size|codebook_size", _VOCABULARY),
     (r"(\w+_)?(num_layers|n_layers?|num_blocks|layers|depth|num_\w*layers)", 2),
     (r"(\w*_)?(num_key_value_heads|num_kv_heads|n_kv_heads?|kv_heads)", 2),
     (r"(\w*_)?(attention_heads|heads|n_heads?|num_\w*heads)", 4),
@@ -37,7 +42,6 @@ _TINY: tuple[tuple[str, int], ...] = (
     (r"patch_size", 8),
     (r"q_lora_rank|kv_lora_rank", 16),
 )
-_ROWS, _LENGTH = 2, 7
 
 
 def build(name: str, options: Mapping[str, str]) -> tuple[nn.Module, Sample]:
@@ -83,6 +87,8 @@ def _shrunk(config: Any) -> dict[str, Any]:
     for key, value in vars(config).items():
         if isinstance(value, transformers.PretrainedConfig):
             small[key] = {**_shrunk(value), "model_type": value.model_type}
+        elif key.endswith(("_token_id", "_token_index")) and isinstance(value, int) and value >= _VOCABULARY:
+            small[key] = _SPECIAL.get(key, _VOCABULARY - 1 - len(small) % 20)
         elif isinstance(value, int) and not isinstance(value, bool):
             limit = _limit(key)
             if limit is not None and value > limit:
@@ -160,7 +166,7 @@ def _ids(model: Any) -> Any:
     config = model.config.get_text_config()
     special = [getattr(config, f"{kind}_token_id", None) for kind in ("bos", "eos", "pad")]
     low = max([3, *(int(value) + 1 for value in special if isinstance(value, int) and value < 64)])
-    return torch.randint(low, max(config.vocab_size, low + 1), (_ROWS, _LENGTH))
+    return torch.randint(low, max(min(config.vocab_size, _ORDINARY), low + 1), (_ROWS, _LENGTH))
 
 
 def _images(model: Any) -> Any:

@@ -53,3 +53,69 @@ def test_the_console_script_is_installed():
         [sys.executable, "-c", "from pytest_modelport.cli import main; main(['--version'])"], capture_output=True, text=True
     )
     assert done.stdout.strip() == f"pytest-modelport {__version__}"
+
+
+MODULE = """
+import torch
+class Branch(torch.nn.Module):
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x - 1
+def branch():
+    return Branch(), torch.ones(3)
+def linear():
+    return torch.nn.Linear(3, 2).eval(), torch.ones(1, 3)
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with a module of models, to work in."""
+    (tmp_path / "models_of_cli.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return tmp_path
+
+
+def test_verify_proves_a_model_and_writes_a_report(here, capsys):
+    assert main(["verify", "models_of_cli:linear", "--targets", "torchscript,state_dict", "--json", "r.json"]) == 0
+    assert "2 routes: 2 passed" in capsys.readouterr().out
+    assert main(["show", "r.json"]) == 0
+
+
+def test_verify_says_what_is_wrong_and_how_to_repeat_it(here, capsys):
+    assert main(["verify", "models_of_cli:branch", "--targets", "torch_export,torchscript"]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("cannot export: GuardOnDataDependentSymNode")
+    assert "rerun      modelport verify models_of_cli:branch --targets torch_export" in printed
+    assert "2 routes: 1 unsupported, 1 passed" in printed
+
+
+def test_init_writes_a_test_that_passes(here, capsys):
+    assert main(["init", "models_of_cli:linear", "--targets", "torchscript,onnx(opset=20)"]) == 0
+    assert "run it with: pytest test_linear.py" in capsys.readouterr().out
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_linear.py"],
+        cwd=here,
+        capture_output=True,
+        text=True,
+    )
+    assert "2 passed" in done.stdout, done.stdout
+    assert main(["init", "models_of_cli:linear"]) == 2
+    assert "test_linear.py is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["verify", "models_of_cli:liner"], "unknown name in models_of_cli 'liner': did you mean 'linear'"),
+        (["verify", "models_of_cli:linear", "--targets", "onxx"], "unknown target 'onxx': did you mean 'onnx'"),
+        (["verify", "models_of_cli:linear", "--json", "/nonexistent/r.json", "--targets", "state_dict"], "cannot be written"),
+        (["init", "models_of_cli:linear", "--output", "/nonexistent/test_x.py"], "cannot be written: No such file"),
+        (["init", "torch.nn:Identity"], "no inputs for Identity"),
+    ],
+)
+def test_bad_requests_are_one_line_and_exit_2(here, capsys, arguments, message):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

@@ -9,7 +9,7 @@ from torch import nn
 
 from fixtures import traits
 from pytest_modelport import Sample, UsageError
-from pytest_modelport.subject import fingerprint, inputs, load, modes
+from pytest_modelport.subject import fingerprint, inputs, modes
 
 
 class Net(nn.Module):
@@ -20,36 +20,6 @@ class Net(nn.Module):
 
     def forward(self, x, y=None, *rest, flag=False, **extra):
         return self.linear(x) * self.scale
-
-
-def test_a_module_is_taken_as_it_is():
-    net = Net()
-    assert load(net) is net
-
-
-def test_a_class_or_function_without_arguments_is_a_factory():
-    assert isinstance(load(Net), Net)
-    assert isinstance(load(lambda: Net(2.0)), Net)
-
-
-def test_an_import_string_names_a_module_a_factory_or_a_class():
-    assert type(load("fixtures.traits:Affine")).__name__ == "Affine"
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        ("fixtures.traits", "is no import string: write 'package.module:name'"),
-        ("fixtures.traits:Afine", "did you mean 'Affine'"),
-        ("no_such_module_here:x", "cannot be imported: No module named 'no_such_module_here'"),
-        (lambda: 3, "the factory returned a int"),
-        (3, "the model is a int"),
-        ("fixtures.traits:TRAITS", "the model is a dict"),
-    ],
-)
-def test_what_is_no_model_is_named(model, message):
-    with pytest.raises(UsageError, match=message):
-        load(model)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,117 @@
+"""The ways of each PyTorch-side path of saying `passed` on what is not the model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from pytest_modelport import Outcome, Stage
+from pytest_modelport.verdict import worst
+
+X = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_compiled_model_that_eager_answers_for_is_red(prove):
+    class Skipped(nn.Module):
+        @torch.compiler.disable
+        def forward(self, x):
+            return x * 2
+
+    verdict = worst(prove(["torch_compile(backend=eager)"], Skipped(), X).verdicts)
+    assert verdict.outcome is Outcome.FAILED
+    assert "NothingCompiled: torch.compile ran no compiled graph (0 compiled so far): eager answered" in verdict.reason
+
+
+def test_a_backend_that_computes_something_else_is_red(prove, monkeypatch):
+    from pytest_modelport.runtimes import torch_compile
+
+    monkeypatch.setattr(torch_compile, "_backend", lambda options: lambda graph, inputs: lambda *args: (args[-1] * 3,))
+
+    class Double(nn.Module):
+        def forward(self, x):
+            return x * 2
+
+    verdict = worst(prove(["torch_compile"], Double(), X).verdicts)
+    assert (verdict.outcome, verdict.stage) == (Outcome.FAILED, Stage.COMPARE)
+
+
+def test_compiled_graphs_of_another_test_are_not_reused(prove):
+    class Scaled(nn.Module):
+        def __init__(self, scale):
+            super().__init__()
+            self.scale = scale
+
+        def forward(self, x):
+            return x * self.scale
+
+    for scale in (2.0, 3.0):
+        assert prove(["torch_compile(backend=aot_eager)"], Scaled(scale), X).passed
+
+
+@pytest.mark.parametrize("target", ["onnx(opset=13)", "onnx(opset=99)"])
+def test_another_opset_than_asked_for_is_red(prove, target):
+    verdict = worst(prove([target], nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2)).eval(), X).verdicts)
+    assert (verdict.outcome, verdict.stage) == (Outcome.FAILED, Stage.EXPORT)
+    assert "asked for was opset" in verdict.reason
+
+
+@pytest.mark.parametrize("target", ["onnx(opset=20)", "onnx_legacy(opset=17)"])
+def test_the_opset_asked_for_is_that_of_the_file(prove, target, workspace):
+    report = prove([target], nn.Linear(3, 2).eval(), X)
+    assert report.passed
+
+
+def test_an_optimised_file_that_does_not_reload_is_red(prove):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU()).eval()
+    images = torch.randn(1, 1, 6, 6)
+    assert prove(["torchscript(freeze=true)"], model, images).passed
+    verdict = worst(prove(["torchscript(optimize=true)"], model, images).verdicts)
+    assert (verdict.outcome, verdict.stage) == (Outcome.FAILED, Stage.OPEN)
+
+
+def test_freezing_a_model_in_train_mode_is_refused(prove):
+    verdict = worst(prove(["torchscript(freeze=true)"], nn.Linear(3, 2).train(), X).verdicts)
+    assert verdict.outcome is Outcome.UNSUPPORTED
+    assert "Please call .eval()" in verdict.reason
+
+
+def test_a_package_refuses_what_it_was_not_compiled_for(prove):
+    verdict = worst(prove(["aotinductor"], nn.Linear(3, 2).eval(), X, samples=[torch.randn(5, 3)]).verdicts)
+    assert (verdict.outcome, verdict.stage) == (Outcome.FAILED, Stage.RUN)
+    assert verdict.evidence["calls"] == {"args": "passed", "args again": "passed", "samples[0]": "failed"}
+
+
+def test_without_a_compiler_the_route_is_skipped_and_says_so(prove, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("CXX", "icpx")
+    for target in ("aotinductor", "torch_compile"):
+        verdict = prove([target], nn.Linear(3, 2).eval(), X).verdicts[0]
+        assert verdict.outcome is Outcome.SKIPPED
+        assert verdict.reason.startswith("no C++ compiler: none of icpx, g++, c++, clang++ is on the path")
+    assert prove(["torch_compile(backend=aot_eager)"], nn.Linear(3, 2).eval(), X).passed
+
+
+def test_equal_layers_that_the_exporter_stores_once_are_all_found(prove):
+    class Decay(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rates = nn.ParameterList(nn.Parameter(torch.arange(1.0, 4.0).log()) for _ in range(2))
+
+        def forward(self, x):
+            for rate in self.rates:
+                x = x * -rate.exp()
+            return x
+
+    assert prove(["onnx"], Decay().eval(), X).passed
+
+
+def test_a_fault_of_our_own_is_an_error_of_one_route(prove, monkeypatch):
+    from pytest_modelport.checks import weights
+
+    monkeypatch.setattr(weights, "missing", lambda *_: 1 / 0)
+    report = prove(["torchscript", "state_dict"], nn.Linear(3, 2).eval(), X)
+    found = [verdict for verdict in report.verdicts if verdict.check == "weights"]
+    assert [verdict.outcome for verdict in found] == [Outcome.ERROR, Outcome.ERROR]
+    assert found[0].reason.startswith("Modelport itself failed in weights: ZeroDivisionError: division by zero; please report")
+    assert not report.passed
