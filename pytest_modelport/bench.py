@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from pytest_modelport import making, shelf
@@ -123,6 +125,7 @@ class Bench:
         artifact, opener = self.artifact, runtime or self.runtime
         with self._room(opener) as room, contextlib.ExitStack() as stack:
             try:
+                self._import(room)
                 opened: Opened = room.open(opener, artifact.folder, self.route.device, self.case.threads, self.case.timeout)
                 session = stack.enter_context(opened)
             except RoomEnded as ended:
@@ -142,6 +145,12 @@ class Bench:
         else:
             yield InProcess(self.case)
 
+    def _import(self, room: Room | InProcess) -> None:
+        """Import in the clean room what the artifact needs of the user's. Raises `RoomEnded`."""
+        if self.case.imports and isinstance(room, Room):
+            path = [entry or str(Path.cwd()) for entry in sys.path]
+            room.request(self.case.timeout, op="imports", modules=list(self.case.imports), path=path)
+
     def _not_opened(self, room: Room | InProcess, opener: str, ending: Ending) -> Stopped:
         """The artifact's fault, or that of a package which is broken in the clean room."""
         if isinstance(ending, Raised) and isinstance(room, Room):
@@ -155,11 +164,13 @@ class Bench:
     def constants(self) -> list[tuple[str, Array]]:
         """Every tensor stored in the artifact, with its name there. Raises `RoomEnded`."""
         room = self.workspace.room(self.case.threads)
+        self._import(room)
         return room.constants(self.format, self.artifact.folder, self.case.timeout)
 
     def traced(self, step: int) -> list[Signature]:
         """Signatures of every value the port computes in one call, after the calls before it. Raises `RoomEnded`."""
         room, threads = self.workspace.room(self.case.threads), self.case.threads
+        self._import(room)
         feeds = [(self.feed(call), call.seed) for call in self.case.calls[: step + 1]]
         return room.trace(self.runtime, self.artifact.folder, self.route.device, threads, feeds, self.case.timeout)
 

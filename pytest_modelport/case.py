@@ -24,6 +24,7 @@ class Case:
 
     key: the subject's fingerprint; equal keys share references and exports. artifact: a file to prove instead of exporting.
     timeout: seconds for each export, opening and call. threads: of the port's session. factory: makes another instance.
+    imports: modules whose import registers what an artifact needs (custom operators).
     """
 
     module: nn.Module
@@ -39,6 +40,7 @@ class Case:
     threads: int = 1
     notes: tuple[str, ...] = ()
     factory: Callable[[], nn.Module] | None = None
+    imports: tuple[str, ...] = ()
 
     def fresh(self) -> nn.Module:
         """Another instance of the subject, in the same modes: the user's factory's where there is one, else a copy."""

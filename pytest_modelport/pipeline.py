@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 import time
 import traceback
@@ -47,6 +48,7 @@ def verify(
     threads: int = 1,
     timeout: float = TIMEOUT,
     workdir: str | Path | None = None,
+    imports: Sequence[str] = (),
 ) -> Report:
     """Export `model` along every route and prove each artifact against it.
 
@@ -57,7 +59,8 @@ def verify(
     torch.export's form; a string is a dim that must be dynamic. artifact: a file, or `{target: file}`, to prove instead of
     exporting. rtol, atol: replace the measured allowance. undecided: share of integer elements that may differ where the
     subject's own evaluations disagree. timeout: seconds for each export, opening and call. workdir: where artifacts are kept;
-    without it only those of routes that did not pass are, in a temporary folder.
+    without it only those of routes that did not pass are, in a temporary folder. imports: modules the clean room imports before
+    it opens an artifact: those that register custom operators.
 
     A bad port is a verdict. Raises `UsageError` when the request itself makes no sense.
     """
@@ -73,6 +76,7 @@ def verify(
         seed=seed,
         threads=threads,
         timeout=timeout,
+        imports=imports,
     )
     files = artifacts_of(artifact, routes)
     with _workspace(workdir) as workspace:
@@ -115,6 +119,7 @@ def case_of(
     threads: int = 1,
     timeout: float = TIMEOUT,
     name: str = "",
+    imports: Sequence[str] = (),
 ) -> Case:
     """Everything the user said about the subject, checked. Raises `UsageError`."""
     from pytest_modelport import subject
@@ -151,7 +156,22 @@ def case_of(
         threads=threads,
         notes=notes,
         factory=loaded.factory,
+        imports=_importable(imports),
     )
+
+
+def _importable(modules: Sequence[str]) -> tuple[str, ...]:
+    """The modules for `imports=`. Raises `UsageError` for those that cannot be found."""
+    if isinstance(modules, str):
+        raise UsageError(f"imports is {modules!r}: give a list of module names")
+    for module in modules:
+        try:
+            found = importlib.util.find_spec(module)
+        except ImportError:
+            found = None
+        if found is None:
+            raise UsageError(f"imports names {module!r}: there is no such module")
+    return tuple(modules)
 
 
 def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str]) -> list[Verdict]:

@@ -43,6 +43,7 @@ class Worker:
         self._sessions: dict[int, Session] = {}
         self._handlers: Mapping[str, Callable[..., Reply]] = {
             "preload": self._preload,
+            "imports": self._imports,
             "open": self._open,
             "run": self._run,
             "close": self._close,
@@ -68,6 +69,13 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - a broken package may raise anything; reported when it is needed
                 failed[module] = f"{type(error).__name__}: {error}"
         return {"failed": failed}
+
+    def _imports(self, modules: list[str], path: list[str]) -> Reply:
+        """Import the user's modules that register operators, found where the session finds them."""
+        sys.path += [entry for entry in path if entry not in sys.path]
+        for module in modules:
+            importlib.import_module(module)
+        return {}
 
     def _open(self, session: int, runtime: str, folder: str, device: str, threads: int) -> Reply:
         opened = artifact.load(Path(folder))

@@ -15,7 +15,19 @@ from typing import Any
 from pytest_modelport.plugin.fixture import Modelport
 
 #: Members that are handed to the fixture, beside `model`.
-MEMBERS = ("args", "kwargs", "samples", "dynamic_shapes", "artifact", "rtol", "atol", "undecided", "threads", "timeout")
+MEMBERS = (
+    "args",
+    "kwargs",
+    "samples",
+    "dynamic_shapes",
+    "artifact",
+    "rtol",
+    "atol",
+    "undecided",
+    "threads",
+    "timeout",
+    "imports",
+)
 
 
 def complete(kind: type) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -46,6 +46,7 @@ class Modelport:
         undecided: float = 0.0,
         threads: int = 1,
         timeout: float | None = None,
+        imports: Sequence[str] = (),
     ) -> Report:
         """Export the subject along this item's route and prove the artifact; fails the item when it is not green.
 
@@ -66,6 +67,7 @@ class Modelport:
                     undecided,
                 ),
                 threads=threads,
+                imports=imports,
                 timeout=self._settings.timeout if timeout is None else timeout,
             )
         except UsageError as error:

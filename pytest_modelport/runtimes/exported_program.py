@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,11 +19,33 @@ PRELOAD = ("torch.export.pt2_archive",)  # what torch.export.load imports
 EXTRA = ""
 
 
+@contextlib.contextmanager
+def _reasons() -> Iterator[list[BaseException]]:
+    """The exceptions that torch.export logs instead of chaining them."""
+    found: list[BaseException] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and record.exc_info[1] is not None:
+                found.append(record.exc_info[1])
+
+    logger, listener = logging.getLogger("torch.export"), Listener()
+    logger.addHandler(listener)
+    try:
+        yield found
+    finally:
+        logger.removeHandler(listener)
+
+
 def open(folder: Path, manifest: Manifest, device: str, threads: int) -> TorchSession:
     """Load the program; it runs where its tensors were saved. Raises what torch raises."""
     import torch
 
-    program = torch.export.load(folder / manifest.entry)
+    with _reasons() as reasons:
+        try:
+            program = torch.export.load(folder / manifest.entry)
+        except RuntimeError as error:
+            raise error from (reasons[-1] if reasons else None)
     return TorchSession(program.module(), manifest, device, threads)
 
 
