@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 
 from pytest_modelport.errors import UsageError
 from pytest_modelport.plugin import marker
-from pytest_modelport.plugin.keys import FIXTURE, MARKER, SETTINGS
+from pytest_modelport.plugin.keys import FIXTURE, MARKER, NODE, SETTINGS
 from pytest_modelport.route import Route
 from pytest_modelport.target import parse
 
@@ -52,6 +53,14 @@ def subject_of(item: pytest.Item) -> str:
     head, _, parameters = item.nodeid.partition("[")
     rest = parameters.removesuffix(f"{route.id}]").rstrip("-")
     return f"{head}[{rest}]" if rest else head
+
+
+def rerun(item: pytest.Item, target: str) -> str:
+    """The command that repeats just this item."""
+    if item.nodeid.startswith(f"{NODE}::"):
+        model = item.callspec.params["model"]  # type: ignore[attr-defined]
+        return f"pytest --portable-model {shlex.quote(model)} --targets {shlex.quote(target)}"
+    return f"pytest {shlex.quote(item.nodeid)}"
 
 
 def _selected(target: str, only: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_modelport.errors import UsageError
-from pytest_modelport.plugin.collect import route_of, subject_of
+from pytest_modelport.plugin.collect import rerun, route_of, subject_of
 from pytest_modelport.plugin.keys import CALLS, SETTINGS, VERDICTS, WORKSPACE
 from pytest_modelport.plugin.options import Settings
 from pytest_modelport.route import Route
@@ -117,7 +117,6 @@ class Modelport:
 
     def _end(self, verdicts: list[Verdict], report: Report) -> NoReturn:
         from pytest_modelport.explain import failure
-        from pytest_modelport.plugin.models import rerun
 
         verdict = worst(verdicts)
         if verdict.outcome in (Outcome.SKIPPED, Outcome.INCONCLUSIVE) and not self._settings.strict:

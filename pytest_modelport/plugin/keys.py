@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MARKER = "portable"
 FIXTURE = "modelport"
+#: What the node ids of models without a test file begin with, where others have the path of a file.
+NODE = "portable-model"
 #: The attribute of a test report in which an item's verdicts travel, as JSON values, also between xdist's processes.
 ATTRIBUTE = "modelport"
 

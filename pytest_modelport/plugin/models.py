@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterable
 from types import ModuleType
@@ -10,10 +9,7 @@ from types import ModuleType
 import pytest
 
 from pytest_modelport.plugin import template
-from pytest_modelport.plugin.keys import SETTINGS
-
-#: What their node ids begin with, where others have the path of a file.
-NODE = "portable-model"
+from pytest_modelport.plugin.keys import NODE, SETTINGS
 
 
 class Models(pytest.Module):
@@ -37,14 +33,6 @@ def collect(session: pytest.Session) -> Iterable[pytest.Item]:
     """The items of every model named on the command line."""
     node = Models.from_parent(session, path=session.config.rootpath / NODE, name=NODE, nodeid=NODE)
     return session.genitems(node)
-
-
-def rerun(item: pytest.Item, target: str) -> str:
-    """The command that repeats just this item."""
-    if item.nodeid.startswith(f"{NODE}::"):
-        model = item.callspec.params["model"]  # type: ignore[attr-defined]
-        return f"pytest --portable-model {shlex.quote(model)} --targets {shlex.quote(target)}"
-    return f"pytest {shlex.quote(item.nodeid)}"
 
 
 def named(metafunc: pytest.Metafunc) -> None:

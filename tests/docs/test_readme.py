@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -58,7 +59,9 @@ def timeless(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "block", [block for block in PYTHON if block.is_test], ids=lambda block: block.text.split("def test_")[1][:12]
+    "block",
+    [block for block in PYTHON if block.is_test],
+    ids=lambda block: re.findall(r"(?:def test_|class Test)(\w+)", block.text)[0],
 )
 def test_a_test_file(block, tmp_path):
     named = re.search(r"test_\w+\.py", block.shown)
@@ -79,9 +82,23 @@ def test_a_test_file(block, tmp_path):
     ]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == (1 if "failed" in block.shown else 0), run.stdout + run.stderr
-    happened = timeless(run.stdout)
-    missing = [line for line in timeless(block.shown) if line not in happened]
-    assert not missing, "shown, but not what happens:\n" + "\n".join(missing) + "\n\n" + run.stdout
+    assert_shown(block.shown, run.stdout)
+
+
+def assert_shown(shown: str, printed: str) -> None:
+    happened = timeless(printed)
+    missing = [line for line in timeless(shown) if line not in happened]
+    assert not missing, "shown, but not what happens:\n" + "\n".join(missing) + "\n\n" + printed
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in blocks("console") if block.text.startswith("$ modelport")], ids=["verify"]
+)
+def test_a_command(block, tmp_path):
+    command = shlex.split(block.text.splitlines()[0].removeprefix("$ "))
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert_shown(block.text, run.stdout)
 
 
 @pytest.mark.parametrize("block", [block for block in PYTHON if not block.is_test], ids=lambda block: block.text[:20].strip())
@@ -100,7 +117,7 @@ def test_commands_name_what_is_there():
     assert environments == {"demo", "test"}
     assert environments - {"test"} <= {section.partition(":")[2] for section in tox.sections()}
     assert {name for command in commands for name in re.findall(r"pytest-modelport\[(\w+)\]", command)} <= extras.keys()
-    assert {command.split()[0] for command in commands} <= {"pip", "python", "pytest"}
+    assert {command.split()[0] for command in commands} <= {"pip", "python", "pytest", "modelport"}
 
 
 def test_ci_runs_the_second_command():
