@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from pytest_modelport.plugin import template
-from pytest_modelport.plugin.keys import NODE, SETTINGS
+from pytest_modelport.plugin.keys import NODE
 
 
 class Models(pytest.Module):
@@ -33,9 +33,3 @@ def collect(session: pytest.Session) -> Iterable[pytest.Item]:
     """The items of every model named on the command line."""
     node = Models.from_parent(session, path=session.config.rootpath / NODE, name=NODE, nodeid=NODE)
     return session.genitems(node)
-
-
-def named(metafunc: pytest.Metafunc) -> None:
-    """One test for each model."""
-    models = metafunc.config.stash[SETTINGS].models
-    metafunc.parametrize("model", models, ids=models)

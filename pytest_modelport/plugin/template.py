@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from pytest_modelport.plugin.fixture import Modelport
+from pytest_modelport.plugin.keys import SETTINGS
 
 pytestmark = pytest.mark.portable
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    from pytest_modelport.plugin.models import named
-
-    named(metafunc)
+    """One test for each model."""
+    models = metafunc.config.stash[SETTINGS].models
+    metafunc.parametrize("model", models, ids=models)
 
 
 def test_model(modelport: Modelport, model: Any) -> None:
