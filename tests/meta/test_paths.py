@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_modelport import Outcome, Stage
+from pytest_modelport import Outcome, Stage, UsageError, verify
 from pytest_modelport.verdict import worst
 
 X = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
@@ -115,3 +115,36 @@ def test_a_fault_of_our_own_is_an_error_of_one_route(prove, monkeypatch):
     assert [verdict.outcome for verdict in found] == [Outcome.ERROR, Outcome.ERROR]
     assert found[0].reason.startswith("Modelport itself failed in weights: ZeroDivisionError: division by zero; please report")
     assert not report.passed
+
+
+OPERATOR = """
+import torch
+
+@torch.library.custom_op("modelport_tests::twice", mutates_args=())
+def twice(x: torch.Tensor) -> torch.Tensor:
+    return x * 2
+
+@twice.register_fake
+def _(x):
+    return torch.empty_like(x)
+
+class Twice(torch.nn.Module):
+    def forward(self, x):
+        return twice(x) + 1
+
+def subject():
+    return Twice(), torch.ones(3)
+"""
+
+
+def test_a_custom_operator_needs_its_module_in_the_clean_room(tmp_path, monkeypatch):
+    (tmp_path / "operator_of_a_user.py").write_text(OPERATOR)
+    monkeypatch.syspath_prepend(tmp_path)
+    verdict = worst(verify("operator_of_a_user:subject", targets=["torch_export"]).verdicts)
+    assert (verdict.outcome, verdict.stage) == (Outcome.FAILED, Stage.OPEN)
+    assert "failed to resolve torch.ops.modelport_tests.twice.default" in verdict.reason
+    assert verify("operator_of_a_user:subject", targets=["torch_export", "torchscript"], imports=["operator_of_a_user"]).passed
+    with pytest.raises(UsageError, match="imports names 'operator_of_nobody': there is no such module"):
+        verify("operator_of_a_user:subject", targets=["torch_export"], imports=["operator_of_nobody"])
+    with pytest.raises(UsageError, match="imports is 'os': give a list"):
+        verify("operator_of_a_user:subject", targets=["torch_export"], imports="os")

@@ -1,0 +1,106 @@
+"""Modelport beside pytest-torch's parity helpers, on every fault and control of `tests/meta/faults.py` whose truth is known.
+
+    python -m pip install --no-deps pytest-torch==1.1.1 && python -m benchmarks.peer [--write docs/peer.md]
+
+The peer gets the model, its example and, where a helper takes more inputs, the further samples. Each question runs in a process of
+its own. Right: green exactly where the port is the model. Ties that Modelport calls inconclusive count as red.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import logging
+import multiprocessing
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pytest_modelport import verify
+from tests.meta.faults import FAULTS, Fault
+
+TARGETS = ("onnx", "onnx_legacy", "torchscript", "torchscript_script", "torch_export", "torch_compile")
+
+
+def ours(fault: Fault, target: str) -> bool:
+    """Whether Modelport is green."""
+    return verify(fault.subject(), fault.args, targets=[target], samples=fault.then, dynamic_shapes=fault.shapes).passed
+
+
+def theirs(fault: Fault, target: str) -> bool:
+    """Whether pytest-torch's helper for the target is green."""
+    from pytest_torch import parity
+
+    model, args, shapes = fault.subject(), fault.args, fault.shapes
+    helpers: dict[str, Callable[[], Any]] = {
+        "onnx": lambda: parity.assert_onnx_parity(model, args, export_kwargs={"dynamo": True, "dynamic_shapes": shapes}),
+        "onnx_legacy": lambda: parity.assert_onnx_parity(model, args, export_kwargs={"dynamo": False}),
+        "torchscript": lambda: parity.assert_torchscript_parity(model, args),
+        "torchscript_script": lambda: parity.assert_torchscript_parity(model, args, mode="script"),
+        "torch_export": lambda: parity.assert_export_parity(model, args, *fault.then, dynamic_shapes=shapes),
+        "torch_compile": lambda: parity.assert_compile_parity(model, args),
+    }
+    try:
+        helpers[target]()
+    except Exception:  # noqa: BLE001 - whatever a helper raises is red
+        return False
+    return True
+
+
+def apart(question: Callable[[Fault, str], bool], name: str, target: str) -> tuple[bool, float]:
+    """The answer and its seconds; a process that dies is red."""
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+
+    def job() -> None:
+        logging.disable(logging.CRITICAL)
+        warnings.simplefilter("ignore")
+        started = time.perf_counter()
+        queue.put((question(FAULTS[name], target), time.perf_counter() - started))
+
+    started = time.perf_counter()
+    process = context.Process(target=job)
+    process.start()
+    process.join(300)
+    process.kill()
+    return queue.get() if not queue.empty() else (False, time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    counts: dict[str, Counter[str]] = {"Modelport": Counter(), "pytest-torch": Counter()}
+    seconds = dict.fromkeys(counts, 0.0)
+    for name, fault in FAULTS.items():
+        for target, expected in fault.expect.items():
+            if target not in TARGETS:
+                continue
+            for who, question in (("Modelport", ours), ("pytest-torch", theirs)):
+                green, taken = apart(question, name, target)
+                verdict = "right" if green == (expected == "ok") else "false green" if green else "false red"
+                counts[who][verdict] += 1
+                seconds[who] += taken
+                if verdict != "right":
+                    print(f"{name} on {target} ({expected}): {who} {verdict}", flush=True)
+    lines = [
+        "# Beside pytest-torch",
+        "",
+        f"`python -m benchmarks.peer`: {sum(counts['Modelport'].values())} ports of {len(FAULTS)} models, faulty ones and controls, whose "
+        f"truth plain calls show; pytest-torch {importlib.metadata.version('pytest-torch')}, torch {importlib.metadata.version('torch')}.",
+        "",
+        "| | right | false green | false red | seconds |",
+        "|---|---|---|---|---|",
+    ]
+    for who, found in counts.items():
+        lines.append(f"| {who} | {found['right']} | {found['false green']} | {found['false red']} | {seconds[who]:.0f} |")
+    print("\n".join(lines))
+    if options.write:
+        options.write.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
