@@ -2,8 +2,8 @@
 
     python -m pip install --no-deps pytest-torch==1.1.1 && python -m benchmarks.peer [--write docs/peer.md]
 
-The peer gets the model, its example and, where a helper takes more inputs, the further samples. Each question runs in a process of
-its own. Right: green exactly where the port is the model. Ties that Modelport calls inconclusive count as red.
+The peer gets the model, its example and, where a helper takes more inputs, the further samples; each of its questions runs in a
+process of its own, or a crash would end the benchmark. Right: green exactly where the port is the model. Ties that Modelport calls inconclusive count as red.
 """
 
 from __future__ import annotations
@@ -19,15 +19,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytest_modelport import verify
+import torch
+
+from pytest_modelport import pipeline
+from pytest_modelport.request import routes_of
+from pytest_modelport.workspace import Workspace
 from tests.meta.faults import FAULTS, Fault
 
 TARGETS = ("onnx", "onnx_legacy", "torchscript", "torchscript_script", "torch_export", "torch_compile")
 
 
-def ours(fault: Fault, target: str) -> bool:
+def ours(fault: Fault, target: str, workspace: Workspace) -> bool:
     """Whether Modelport is green."""
-    return verify(fault.subject(), fault.args, targets=[target], samples=fault.then, dynamic_shapes=fault.shapes).passed
+    case = pipeline.case_of(fault.subject(), fault.args, samples=fault.then, dynamic_shapes=fault.shapes)
+    verdicts = pipeline.prove(workspace, case, routes_of([target], ["none"], ["cpu"])[0], pipeline.default_checks())
+    return all(verdict.passed for verdict in verdicts)
 
 
 def theirs(fault: Fault, target: str) -> bool:
@@ -50,23 +56,22 @@ def theirs(fault: Fault, target: str) -> bool:
     return True
 
 
-def apart(question: Callable[[Fault, str], bool], name: str, target: str) -> tuple[bool, float]:
-    """The answer and its seconds; a process that dies is red."""
+def apart(fault: Fault, target: str) -> bool:
+    """The peer's answer; a process that dies is red."""
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
 
     def job() -> None:
         logging.disable(logging.CRITICAL)
         warnings.simplefilter("ignore")
-        started = time.perf_counter()
-        queue.put((question(FAULTS[name], target), time.perf_counter() - started))
+        torch.set_num_threads(1)  # OpenMP hangs in the fork of a process that has used several
+        queue.put(theirs(fault, target))
 
-    started = time.perf_counter()
     process = context.Process(target=job)
     process.start()
     process.join(300)
     process.kill()
-    return queue.get() if not queue.empty() else (False, time.perf_counter() - started)
+    return not queue.empty() and bool(queue.get())
 
 
 def main() -> None:
@@ -75,17 +80,20 @@ def main() -> None:
     options = parser.parse_args()
     counts: dict[str, Counter[str]] = {"Modelport": Counter(), "pytest-torch": Counter()}
     seconds = dict.fromkeys(counts, 0.0)
-    for name, fault in FAULTS.items():
-        for target, expected in fault.expect.items():
-            if target not in TARGETS:
-                continue
-            for who, question in (("Modelport", ours), ("pytest-torch", theirs)):
-                green, taken = apart(question, name, target)
-                verdict = "right" if green == (expected == "ok") else "false green" if green else "false red"
-                counts[who][verdict] += 1
-                seconds[who] += taken
-                if verdict != "right":
-                    print(f"{name} on {target} ({expected}): {who} {verdict}", flush=True)
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    with Workspace() as workspace:
+        for name, fault in FAULTS.items():
+            for target in (target for target in fault.expect if target in TARGETS):
+                truth = fault.expect[target] == "ok"
+                for who, ask in (("Modelport", lambda *asked: ours(*asked, workspace)), ("pytest-torch", apart)):
+                    started = time.perf_counter()
+                    green = ask(fault, target)
+                    seconds[who] += time.perf_counter() - started
+                    verdict = "right" if green == truth else "false green" if green else "false red"
+                    counts[who][verdict] += 1
+                    if verdict != "right":
+                        print(f"{name} on {target} ({fault.expect[target]}): {who} {verdict}", flush=True)
     lines = [
         "# Beside pytest-torch",
         "",

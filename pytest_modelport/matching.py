@@ -85,9 +85,9 @@ class Matcher:
     def match(self, name: str, constant: Floats) -> Match | None:
         """What `constant` is; None when it says nothing (one element, or a mask of two values)."""
         same = self._same(name, constant)
-        if same is not None or constant.size < 2:
+        if same is not None or not constant.size:
             return same
-        if _plain(constant):  # too little to call it damaged
+        if _plain(constant):  # too little to call it damaged: one number, or two
             return self._folded(name, constant)
         rearranged = self._rearranged(name, constant)
         if rearranged is not None and rearranged.kind == "rearranged":

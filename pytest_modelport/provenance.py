@@ -98,7 +98,7 @@ class Provenance(TorchDispatchMode):
         if not is_view(func):
             for tensor in (*results, *mutated(func, args, kwargs)):
                 self._mark(tensor, mask)
-        if not mask & _INPUT:
+        if mask and not mask & _INPUT:
             self._keep(results, mask, operands)
         return result
 
@@ -106,7 +106,7 @@ class Provenance(TorchDispatchMode):
         for tensor in results:
             size = tensor.numel() * tensor.element_size()
             same = any(tensor.numel() == other.numel() and _storage(tensor) == _storage(other) for other in operands)
-            if not is_inexact(tensor) or tensor.numel() < 2 or same or self._bytes + size > _KEPT_BYTES:
+            if not is_inexact(tensor) or not tensor.numel() or same or self._bytes + size > _KEPT_BYTES:
                 continue
             value = tensor.detach().clone()
             digest = (
