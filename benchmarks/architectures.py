@@ -14,6 +14,7 @@ import logging
 import os
 import subprocess
 import sys
+import textwrap
 import time
 import warnings
 from collections import Counter
@@ -121,7 +122,8 @@ def report(rows: list[dict[str, object]], seconds: float) -> list[str]:
         cells = (f"{table[name, target]['outcome']} {table[name, target]['seconds']:.1f} s" for target in TARGETS)
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", "## What is not green, and why", ""]
-    return lines + [f"- **{row['name']}**, {row['target']}, {row['outcome']}: {row['reason']}" for row in rows if row["reason"]]
+    reds = (f"- **{row['name']}**, {row['target']}, {row['outcome']}: {row['reason']}" for row in rows if row["reason"])
+    return lines + [textwrap.shorten(red, 600, placeholder=" ...") for red in reds]
 
 
 if __name__ == "__main__":
