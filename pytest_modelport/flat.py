@@ -16,18 +16,23 @@ if TYPE_CHECKING:
 
 class Flat(nn.Module):
     """Takes the sample's tensors in order, calls the subject with them nested as the sample nests them, and returns the
-    output's tensors in order. Everything else in the sample is fixed.
+    tensors with the names `outputs`, in order. Everything else in the sample is fixed.
+
+    Other tensors in the output are left out: while a model is traced, numbers that its objects keep are tensors too.
     """
 
-    def __init__(self, subject: nn.Module, sample: Sample) -> None:
+    def __init__(self, subject: nn.Module, sample: Sample, outputs: tuple[str, ...]) -> None:
         super().__init__()
         self.training = subject.training
         self.subject = subject
         self._sample = sample
+        self._outputs = outputs
 
     def forward(self, *tensors: torch.Tensor) -> tuple[Any, ...]:
         """One tensor for each of the sample's; returns a tuple of tensors."""
         remaining = iter(tensors)
         nested = (self._sample.args, dict(self._sample.kwargs))
         args, kwargs = tree.replace(nested, is_tensor, lambda _: next(remaining))
-        return tuple(leaf for _, leaf in tree.flatten(self.subject(*args, **kwargs), is_tensor).leaves)
+        leaves = tree.flatten(self.subject(*args, **kwargs), is_tensor).leaves
+        found = dict(zip(tree.names(leaves, root="output"), (leaf for _, leaf in leaves), strict=True))
+        return tuple(found[name] for name in self._outputs if name in found)

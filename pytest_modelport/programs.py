@@ -72,7 +72,12 @@ def arguments(request: Request, call: str, dim: Callable[[Any], Any]) -> tuple[n
     }
     if call == "flat":
         tensors = tuple(item.tensor for item in _placed(request, sample))
-        return Flat(request.module, sample), tensors, {}, (tuple(specs.values()),) if request.shapes.axes else None
+        return (
+            Flat(request.module, sample, request.outputs),
+            tensors,
+            {},
+            (tuple(specs.values()),) if request.shapes.axes else None,
+        )
     return request.module, sample.args, dict(sample.kwargs), _nested(request, specs) if request.shapes.axes else None
 
 

@@ -30,7 +30,9 @@ def callable_of(module: nn.Module, manifest: Manifest, subject: Subject) -> nn.M
     """The module as the manifest says it is called: itself, or behind flat tensors."""
     from pytest_modelport.flat import Flat
 
-    return Flat(module, subject.inputs.sample) if manifest.call == "flat" else module
+    if manifest.call != "flat":
+        return module
+    return Flat(module, subject.inputs.sample, tuple(value.name for value in manifest.outputs))
 
 
 class TorchSession:

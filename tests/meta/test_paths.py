@@ -148,3 +148,18 @@ def test_a_custom_operator_needs_its_module_in_the_clean_room(tmp_path, monkeypa
         verify("operator_of_a_user:subject", targets=["torch_export"], imports=["operator_of_nobody"])
     with pytest.raises(UsageError, match="imports is 'os': give a list"):
         verify("operator_of_a_user:subject", targets=["torch_export"], imports="os")
+
+
+class Cache:
+    def __init__(self, keys, length):
+        self.keys, self.length = keys, length
+
+
+@pytest.mark.parametrize("target", ["torchscript", "onnx_legacy", "torch_export"])
+def test_numbers_in_an_object_that_tracing_makes_tensors_are_no_outputs(prove, target):
+    class Cached(nn.Module):
+        def forward(self, x):
+            return x + 1, Cache(x * 2, x.shape[0])
+
+    report = prove([target], Cached(), X)
+    assert report.passed, report
