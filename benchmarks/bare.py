@@ -14,6 +14,7 @@ import argparse
 import copy
 import logging
 import multiprocessing
+import os
 import sys
 import tempfile
 import warnings
@@ -98,6 +99,22 @@ def torchscript_script(model: nn.Module, args: tuple[Any, ...], shapes: Any, fol
     return load
 
 
+def aotinductor(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+    """As `onnx`."""
+    import torch._inductor.config
+
+    torch._inductor.config.compile_threads = 1
+    os.environ["AOTI_RUNTIME_CHECK_INPUTS"] = "1"
+    program = torch.export.export(model, args, dynamic_shapes=shapes)
+    file = torch._inductor.aoti_compile_and_package(program, package_path=str(folder / "model.pt2"))
+
+    def load() -> Run:
+        port = torch._inductor.aoti_load_package(file)
+        return lambda given: port(*given)
+
+    return load
+
+
 def torch_compile(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
     """No file: the compiled module itself."""
 
@@ -116,6 +133,7 @@ MAKERS = {
     "torchscript_script": torchscript_script,
     "torch_export": torch_export,
     "torch_compile": torch_compile,
+    "aotinductor": aotinductor,
 }
 
 
