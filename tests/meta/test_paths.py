@@ -163,3 +163,15 @@ def test_numbers_in_an_object_that_tracing_makes_tensors_are_no_outputs(prove, t
 
     report = prove([target], Cached(), X)
     assert report.passed, report
+
+
+def test_weights_that_the_exporter_folds_into_one_number_are_found(prove):
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.left, self.right = nn.Parameter(torch.randn(4) / 4), nn.Parameter(torch.randn(4) / 4)
+
+        def forward(self, x):
+            return x * (self.left * self.right).sum().exp()
+
+    assert prove(["onnx"], Scaled().eval(), X).passed
