@@ -138,23 +138,39 @@ def _inline(job: Job, log: Path, paths: Mapping[int, str] | None, restore: nn.Mo
             before.restore()
 
 
-def _forked(job: Job, timeout: float, log: Path, paths: Mapping[int, str] | None) -> Ending:
-    log.touch()  # a folder that cannot be written is found here, not in the child
-    parent = os.getpid()
-    reader, writer = os.pipe()
+def fork() -> int:
+    """`os.fork`, the child in a process group of its own. The child calls `enter_child` first."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     with warnings.catch_warnings():
         # Python 3.12 warns about every fork of a process with threads. The child uses no lock of theirs and one thread.
         warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
         child = os.fork()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.setpgid(child, child)  # on both sides: whoever comes first
+    return child
+
+
+def enter_child(parent: int, log: Path) -> None:
+    """Make a fork safe: it dies with the session, leaves Ctrl-C to it, prints into its log and runs one thread."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and kills this group
+    die_with_parent(parent)
+    quiet(log)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+
+
+def _forked(job: Job, timeout: float, log: Path, paths: Mapping[int, str] | None) -> Ending:
+    log.touch()  # a folder that cannot be written is found here, not in the child
+    parent = os.getpid()
+    reader, writer = os.pipe()
+    child = fork()
     if child == 0:
         os.close(reader)
         _child(job, parent, writer, log, paths)
     os.close(writer)
     try:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.setpgid(child, child)
         text = _receive(reader, time.monotonic() + timeout)
     except BaseException:
         _kill(child)
@@ -203,13 +219,7 @@ def _child(job: Job, parent: int, writer: int, log: Path, paths: Mapping[int, st
     """The fork's whole life. Leaves by `os._exit`: the session's exit handlers are not the child's to run."""
     status = 1
     try:
-        os.setpgid(0, 0)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and kills this group
-        die_with_parent(parent)
-        quiet(log)
-        torch = sys.modules.get("torch")
-        if torch is not None:
-            torch.set_num_threads(1)
+        enter_child(parent, log)
         data = json.dumps(_attempt(job, paths)).encode()
         with os.fdopen(writer, "wb") as file:
             file.write(data)

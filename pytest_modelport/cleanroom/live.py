@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
-import sys
 import time
 import traceback
 import warnings
@@ -24,7 +22,7 @@ from pytest_modelport.cleanroom.room import Process, Room, RoomEnded
 from pytest_modelport.cleanroom.worker import Worker, seeded
 from pytest_modelport.contract import Session, Subject, is_live
 from pytest_modelport.feed import Answer, Feed
-from pytest_modelport.isolate import Raised, die_with_parent, quiet
+from pytest_modelport.isolate import Raised, enter_child, fork
 
 T = TypeVar("T")
 
@@ -48,19 +46,13 @@ class _Fork:
         requests, self_in = os.pipe()
         self_out, replies = os.pipe()
         parent = os.getpid()
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
-            self.pid = os.fork()
+        self.pid = fork()
         if self.pid == 0:
             os.close(self_in)
             os.close(self_out)
             _serve(subject, parent, requests, replies, log)
         os.close(requests)
         os.close(replies)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.setpgid(self.pid, self.pid)  # here and in the child: whoever comes first
         self.stdin: IO[bytes] | None = os.fdopen(self_in, "wb", buffering=0)
         self.stdout: IO[bytes] | None = os.fdopen(self_out, "rb", buffering=0)
         self._status: int | None = None
@@ -86,20 +78,16 @@ class _Fork:
 
 def _serve(subject: Subject, parent: int, requests: int, replies: int, log: Path) -> NoReturn:
     """The fork's whole life."""
-    import torch
-
+    status = 1
     try:
-        os.setpgid(0, 0)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and kills this group
-        die_with_parent(parent)
-        quiet(log)
-        torch.set_num_threads(1)
+        enter_child(parent, log)
         warnings.resetwarnings()  # under pytest's `filterwarnings = error` a compiler's advice would end the port
         Worker(subject).serve(os.fdopen(requests, "rb"), os.fdopen(replies, "wb"))
+        status = 0
     except BaseException:  # noqa: BLE001 - nothing may leave this process; the session sees it end and the log says why
         traceback.print_exc()
     finally:
-        os._exit(0)
+        os._exit(status)
 
 
 class InProcess:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from pytest_modelport import Outcome, Stage, UsageError, verify
+from pytest_modelport.onnxfile import opset
 from pytest_modelport.verdict import worst
 
 X = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
@@ -57,9 +60,10 @@ def test_another_opset_than_asked_for_is_red(prove, target):
 
 
 @pytest.mark.parametrize("target", ["onnx(opset=20)", "onnx_legacy(opset=17)"])
-def test_the_opset_asked_for_is_that_of_the_file(prove, target, workspace):
+def test_the_opset_asked_for_is_that_of_the_file(prove, target):
     report = prove([target], nn.Linear(3, 2).eval(), X)
     assert report.passed
+    assert f"opset={opset(Path(report.verdicts[0].evidence['artifact']) / 'model.onnx')}" in target
 
 
 def test_an_optimised_file_that_does_not_reload_is_red(prove):

@@ -9,6 +9,7 @@ from torch import nn
 
 from pytest_modelport import __version__, shelf, verify
 from pytest_modelport.cli import main
+from tests.modules import MODULE
 
 
 def test_targets_lists_every_target(capsys):
@@ -53,18 +54,6 @@ def test_the_console_script_is_installed():
         [sys.executable, "-c", "from pytest_modelport.cli import main; main(['--version'])"], capture_output=True, text=True
     )
     assert done.stdout.strip() == f"pytest-modelport {__version__}"
-
-
-MODULE = """
-import torch
-class Branch(torch.nn.Module):
-    def forward(self, x):
-        return x * 2 if x.sum() > 0 else x - 1
-def branch():
-    return Branch(), torch.ones(3)
-def linear():
-    return torch.nn.Linear(3, 2).eval(), torch.ones(1, 3)
-"""
 
 
 @pytest.fixture
