@@ -26,7 +26,7 @@ from pytest_modelport.request import routes_of
 from pytest_modelport.workspace import Workspace
 from tests.meta.faults import FAULTS, Fault
 
-TARGETS = ("onnx", "onnx_legacy", "torchscript", "torchscript_script", "torch_export", "torch_compile")
+TARGETS = ("onnx", "onnx_legacy", "torchscript", "torchscript_script", "torch_export", "torch_compile", "aotinductor")
 
 
 def ours(fault: Fault, target: str, workspace: Workspace) -> bool:
@@ -48,6 +48,7 @@ def theirs(fault: Fault, target: str) -> bool:
         "torchscript_script": lambda: parity.assert_torchscript_parity(model, args, mode="script"),
         "torch_export": lambda: parity.assert_export_parity(model, args, *fault.then, dynamic_shapes=shapes),
         "torch_compile": lambda: parity.assert_compile_parity(model, args),
+        "aotinductor": lambda: parity.assert_aoti_parity(model, args, *fault.then, dynamic_shapes=shapes),
     }
     try:
         helpers[target]()

@@ -43,9 +43,15 @@ class Case:
     imports: tuple[str, ...] = ()
 
     def fresh(self) -> nn.Module:
-        """Another instance of the subject, in the same modes: the user's factory's where there is one, else a copy."""
+        """Another instance of the subject, in the same modes: the user's factory's where there is one, else a copy.
+
+        The factory finds another state of the random generators, as it would in production: what it draws must not matter.
+        """
+        from pytest_modelport.tensors import seed_all
+
         if self.factory is None:
             return copy.deepcopy(self.module)
+        seed_all(self.seed + 1)
         made = self.factory()
         modes = {path: part.training for path, part in self.module.named_modules()}
         for path, part in made.named_modules():

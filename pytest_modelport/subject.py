@@ -43,6 +43,16 @@ def _rnn_dropout(part: nn.Module) -> bool:
     return isinstance(part, nn.RNNBase) and part.dropout > 0
 
 
+def outside(module: nn.Module) -> tuple[str, ...]:
+    """Paths of the tensors that `state_dict()` leaves behind: plain attributes, and buffers that are not persistent."""
+    found = []
+    for path, part in module.named_modules():
+        plain = [key for key, value in vars(part).items() if isinstance(value, torch.Tensor)]
+        passing = [key for key, value in part.named_buffers(recurse=False) if key in part._non_persistent_buffers_set]
+        found += [f"{path}.{key}".lstrip(".") for key in (*plain, *passing)]
+    return tuple(found)
+
+
 @dataclass(frozen=True)
 class Input:
     """One tensor among the inputs. `path` starts with the parameter's name."""

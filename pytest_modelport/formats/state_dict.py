@@ -28,8 +28,14 @@ def export(request: Request) -> Exported:
     """Save `state_dict()` as it is."""
     import torch
 
+    from pytest_modelport.subject import outside
+
     torch.save(request.module.state_dict(), request.folder / _ENTRY)
-    return Exported(_ENTRY, programs.live_style(request), *programs.unsized(request), {}, versions("torch"))
+    beside = outside(request.module)
+    note = f"not in the state dict: {', '.join(beside[:3])}; only a factory as the model proves that the code makes it again"
+    return Exported(
+        _ENTRY, programs.live_style(request), *programs.unsized(request), {}, versions("torch"), (note,) if beside else ()
+    )
 
 
 def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:

@@ -6,6 +6,7 @@
         def args(self): ...
 
 Any of the fixture's arguments can be a member: a method, which may take no fixtures, or a plain value. No base class is needed.
+The method `model` is also how another instance is made, where a target needs one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def complete(kind: type) -> None:
 
 def _test_port(self: Any, modelport: Modelport) -> None:
     given = {name: _value(self, name) for name in MEMBERS if hasattr(self, name)}
-    modelport(_value(self, "model"), **given)
+    modelport(self.model, **given)
 
 
 def _value(instance: Any, name: str) -> Any:

@@ -126,6 +126,7 @@ fault(
     onnx_legacy="wrong",
     torchscript_script="ok",
     torch_compile="ok",
+    aotinductor="no-export",
 )
 fault(
     "loop_over_length",
@@ -138,6 +139,8 @@ fault(
     torchscript="wrong",
     onnx_legacy="wrong",
     torchscript_script="ok",
+    torch_compile="ok",
+    aotinductor="no-export",
 )
 fault(
     "branch_on_length",
@@ -150,6 +153,8 @@ fault(
     torchscript="wrong",
     onnx_legacy="wrong",
     torchscript_script="ok",
+    torch_compile="ok",
+    aotinductor="no-run",
 )
 fault(
     "scale_read_as_number",
@@ -159,6 +164,8 @@ fault(
     torch_export="ok",
     torchscript="wrong",
     onnx_legacy="wrong",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "k_taken_from_a_short_example",
@@ -169,6 +176,8 @@ fault(
     torch_export="ok",
     torchscript="wrong",
     onnx_legacy="wrong",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "dims_that_happened_to_agree",
@@ -179,6 +188,8 @@ fault(
     onnx="ok",
     torch_export="no-run",
     onnx_legacy="ok",
+    torch_compile="ok",
+    aotinductor="no-run",
 )
 fault(
     "pooling_kernel_from_the_example",
@@ -189,6 +200,8 @@ fault(
     onnx="wrong",
     torch_export="ok",
     onnx_legacy="no-export",
+    torch_compile="ok",
+    aotinductor="no-run",
 )
 fault(
     "mask_length_from_values",
@@ -199,6 +212,8 @@ fault(
     torch_export="no-export",
     torchscript="wrong",
     onnx_legacy="wrong",
+    torch_compile="ok",
+    aotinductor="no-export",
 )
 
 # --- state, aliasing, modes, randomness -------------------------------------------------------------------------------------
@@ -255,6 +270,8 @@ fault(
     torchscript="wrong",
     onnx_legacy="wrong",
     torchscript_script="ok",
+    torch_compile="ok",
+    aotinductor="wrong",
 )
 fault(
     "counter_in_an_attribute",
@@ -267,6 +284,8 @@ fault(
     torchscript="wrong",
     onnx_legacy="wrong",
     torchscript_script="ok",
+    torch_compile="ok",
+    aotinductor="wrong",
 )
 fault(
     "input_changed_in_place",
@@ -277,6 +296,8 @@ fault(
     torch_export="ok",
     onnx_legacy="wrong",
     torchscript_script="ok",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "batch_norm_left_in_training",
@@ -289,6 +310,8 @@ fault(
     torch_export="ok",
     onnx_legacy="ok",
     torchscript_script="ok",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "dropout_that_is_always_on",
@@ -298,6 +321,7 @@ fault(
     torch_export="ok",
     onnx_legacy="wrong",
     torch_compile="wrong",
+    aotinductor="wrong",
 )
 
 # --- arithmetic -------------------------------------------------------------------------------------------------------------
@@ -311,6 +335,8 @@ fault(
     torch_export="ok",
     onnx_legacy="wrong",
     torchscript_script="ok",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "integer_division_of_negatives",
@@ -320,6 +346,8 @@ fault(
     shapes=({0: Dim.DYNAMIC}, {0: Dim.DYNAMIC}),
     torch_export="ok",
     onnx_legacy="wrong",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "integer_division_beyond_floats",
@@ -329,6 +357,8 @@ fault(
     onnx="wrong",
     torch_export="ok",
     onnx_legacy="ok",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "integers_beyond_32_bits",
@@ -337,6 +367,8 @@ fault(
     (t(2**31, 2**40),),
     torch_export="ok",
     onnx_legacy="ok",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "through_half_and_back",
@@ -346,6 +378,7 @@ fault(
     torch_export="ok",
     onnx_legacy="ok",
     torch_compile="wrong",
+    aotinductor="wrong",
 )
 fault(
     "double_inside",
@@ -355,6 +388,8 @@ fault(
     onnx="wrong",
     torch_export="ok",
     onnx_legacy="ok",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "logaddexp_of_large_numbers",
@@ -365,6 +400,8 @@ fault(
     torch_export="ok",
     onnx_legacy="no-export",
     torchscript_script="ok",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "log1p_of_small_numbers",
@@ -374,6 +411,8 @@ fault(
     onnx="wrong",
     torch_export="ok",
     onnx_legacy="wrong",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "half_overflows_inside",
@@ -384,6 +423,7 @@ fault(
     torch_export="ok",
     onnx_legacy="wrong",
     torch_compile="wrong",
+    aotinductor="wrong",
 )
 fault(
     "complex_input",
@@ -393,6 +433,8 @@ fault(
     torch_export="ok",
     torchscript="ok",
     onnx_legacy="no-export",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 
 # --- operators --------------------------------------------------------------------------------------------------------------
@@ -410,6 +452,8 @@ fault(
     onnx="wrong",
     torch_export="ok",
     onnx_legacy="wrong",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "scattered_mean_of_duplicates",
@@ -419,6 +463,8 @@ fault(
     onnx="wrong",
     torch_export="ok",
     onnx_legacy="no-export",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "order_of_equal_elements",
@@ -428,6 +474,8 @@ fault(
     onnx="wrong",
     torch_export="ok",
     onnx_legacy="wrong",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "pooling_with_another_divisor",
@@ -436,6 +484,8 @@ fault(
     onnx="wrong",
     torch_export="ok",
     onnx_legacy="wrong",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "padding_then_max_pooling",
@@ -445,6 +495,8 @@ fault(
     onnx="wrong",
     torch_export="ok",
     onnx_legacy="ok",
+    torch_compile="ok",
+    aotinductor="ok",
 )
 
 
@@ -469,6 +521,7 @@ fault(
     onnx_legacy="crash",
     torchscript_script="no-run",
     torch_compile="no-run",
+    aotinductor="no-run",
 )
 fault(
     "lstm_with_dynamic_length",
@@ -481,6 +534,7 @@ fault(
     onnx_legacy="ok",
     torchscript_script="ok",
     torch_compile="no-run",
+    aotinductor="no-export",
 )
 
 # --- controls ---------------------------------------------------------------------------------------------------------------
@@ -520,7 +574,15 @@ def _cancelling() -> torch.Tensor:
 
 
 FINE = {"onnx": "ok", "torch_export": "ok", "torchscript": "ok"}
-fault("control_sum_that_cancels", function(lambda x: x.sum()), (_cancelling(),), **FINE, onnx_legacy="ok", torch_compile="ok")
+fault(
+    "control_sum_that_cancels",
+    function(lambda x: x.sum()),
+    (_cancelling(),),
+    **FINE,
+    onnx_legacy="ok",
+    torch_compile="ok",
+    aotinductor="ok",
+)
 fault(
     "control_long_products",
     function(lambda x, y: x @ y, 2),
@@ -528,6 +590,7 @@ fault(
     **FINE,
     onnx_legacy="ok",
     torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "control_equal_elements",
@@ -537,6 +600,7 @@ fault(
     **FINE,
     onnx_legacy="ok",
     torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "control_tied_weights",
@@ -547,6 +611,7 @@ fault(
     onnx_legacy="ok",
     torchscript_script="ok",
     torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "control_table_of_positions",
@@ -558,6 +623,7 @@ fault(
     onnx_legacy="ok",
     torchscript_script="ok",
     torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "control_local_changes",
@@ -569,6 +635,7 @@ fault(
     onnx_legacy="ok",
     torchscript_script="ok",
     torch_compile="ok",
+    aotinductor="ok",
 )
 fault(
     "control_negative_zero",
@@ -578,4 +645,5 @@ fault(
     **FINE,
     onnx_legacy="ok",
     torch_compile="ok",
+    aotinductor="ok",
 )

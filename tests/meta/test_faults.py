@@ -8,7 +8,13 @@ from pytest_modelport import Outcome, Stage
 from pytest_modelport.verdict import worst
 from tests.meta.faults import FAULTS
 
-CASES = [(name, target) for name, fault in FAULTS.items() for target in fault.expect]
+#: AOTInductor takes ten seconds a port: what it does not spoil is left to `benchmarks/peer.py`, but for the controls.
+CASES = [
+    (name, target)
+    for name, fault in FAULTS.items()
+    for target, expected in fault.expect.items()
+    if (target, expected) != ("aotinductor", "ok") or name.startswith("control")
+]
 #: Faults that are nothing but ties may be inconclusive.
 TIES = {"order_of_equal_elements"}
 

@@ -113,6 +113,25 @@ class TestBranch:
     assert "'output' at samples[0] is wrong" in text(result)
 
 
+def test_a_class_makes_another_instance_where_a_target_needs_one(run):
+    result = run("""
+class Drawn(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.scale = torch.nn.Linear(3, 2), torch.rand(2)
+    def forward(self, x):
+        return self.linear(x) * self.scale
+
+@portable("state_dict")
+class TestDrawn:
+    args = torch.ones(1, 3)
+    def model(self):
+        return Drawn().eval()
+""")
+    result.assert_outcomes(failed=1)
+    assert "not in the state dict: scale" in text(result)
+
+
 def test_a_class_with_tests_of_its_own_is_left_alone(run):
     result = run("""
 @portable("torchscript")

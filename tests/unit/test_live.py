@@ -97,6 +97,25 @@ def test_what_a_state_dict_does_not_carry_shows_with_a_factory(prove):
     assert (verdict.check, verdict.outcome) == ("parity", Outcome.FAILED)
 
 
+class Scaled(nn.Module):
+    """Keeps a tensor that is neither a parameter nor a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 2)
+        self.scale = torch.full((2,), 3.0)
+
+    def forward(self, x):
+        return self.linear(x) * self.scale
+
+
+def test_tensors_outside_the_state_dict_are_named(prove):
+    report = prove(["state_dict"], Scaled(), X)
+    assert report.passed
+    assert any("not in the state dict: scale" in note for note in report.verdicts[0].notes)
+    assert prove(["state_dict"], Scaled, X).passed
+
+
 class Extra(nn.Module):
     def __init__(self) -> None:
         super().__init__()
