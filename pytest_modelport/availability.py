@@ -13,56 +13,90 @@ from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.contract import is_live
 from pytest_modelport.isolate import Done, Raised, run
 from pytest_modelport.route import Route
+from pytest_modelport.stopped import stopped
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 from pytest_modelport.workspace import Workspace
 
 
 def unavailable(bench: Bench) -> Verdict | None:
     """The verdict of a route that cannot be run here; None when it can."""
+    return _not_installed(bench) or _no_place(bench) or _unready(bench)
+
+
+def _not_installed(bench: Bench) -> Verdict | None:
+    """Packages, or the environment, that the route needs and that are not there."""
     maker, opener = shelf.format_(bench.format), shelf.runtime(bench.runtime)
-    kind = bench.route.device.partition(":")[0]
+    if bench.environment and not bench.workspace.environment(bench.environment).packages:
+        reason = f"environment {bench.environment} is not there: modelport env create {bench.environment}"
+        return bench.verdict("parity", Stage.OPEN, Outcome.SKIPPED, reason)
+    absent = shelf.missing({**({} if _brought(bench) else maker.REQUIRES), **({} if bench.environment else opener.REQUIRES)})
+    if not absent:
+        return None
+    reason = f"not installed: {', '.join(absent)}; {shelf.install(maker.EXTRA or opener.EXTRA, absent)}"
+    return bench.verdict("parity", Stage.EXPORT, Outcome.SKIPPED, reason)
 
-    def verdict(outcome: Outcome, stage: Stage, reason: str) -> Verdict:
-        return bench.verdict("parity", stage, outcome, reason)
 
-    brought = bench.case.artifact is not None
-    absent = shelf.missing(opener.REQUIRES if brought else {**maker.REQUIRES, **opener.REQUIRES})
-    if absent:
-        return verdict(
-            Outcome.SKIPPED,
-            Stage.EXPORT,
-            f"not installed: {', '.join(absent)}; {shelf.install(maker.EXTRA or opener.EXTRA, absent)}",
-        )
-    for name, devices in ((bench.format, maker.DEVICES), (bench.runtime, opener.DEVICES)):
+def _no_place(bench: Bench) -> Verdict | None:
+    """A device that is not there or not theirs, or a tool of the system that the export needs."""
+    maker, kind = shelf.format_(bench.format), bench.route.device.partition(":")[0]
+    for name, devices in ((bench.format, maker.DEVICES), (bench.runtime, shelf.runtime(bench.runtime).DEVICES)):
         if kind not in devices:
-            return verdict(Outcome.SKIPPED, Stage.OPEN, f"{name} does not run on {kind}, only on {', '.join(devices)}")
-    lacking = maker.absent(bench.options) if hasattr(maker, "absent") and not brought else ""
+            reason = f"{name} does not run on {kind}, only on {', '.join(devices)}"
+            return bench.verdict("parity", Stage.OPEN, Outcome.SKIPPED, reason)
+    lacking = maker.absent(bench.options) if hasattr(maker, "absent") and not _brought(bench) else ""
     if lacking:
-        return verdict(Outcome.SKIPPED, Stage.EXPORT, lacking)
-    if kind != "cpu":
-        reason = bench.workspace.once(("device", bench.route.device), lambda: _no_device(bench))
-        if reason:
-            return verdict(Outcome.SKIPPED, Stage.OPEN, reason)
+        return bench.verdict("parity", Stage.EXPORT, Outcome.SKIPPED, lacking)
+    reason = "" if kind == "cpu" else bench.workspace.once(("device", bench.route.device), lambda: _no_device(bench))
+    return bench.verdict("parity", Stage.OPEN, Outcome.SKIPPED, reason) if reason else None
+
+
+def _unready(bench: Bench) -> Verdict | None:
+    """What is there and does not work."""
+    maker = shelf.format_(bench.format)
     preload(bench.workspace, bench.route, bench.case.threads)
-    broken = "" if brought else _broken(maker.REQUIRES)
+    lacking = _lacking(bench) if bench.environment else ""
+    if lacking:
+        return bench.verdict("parity", Stage.OPEN, Outcome.ERROR, lacking)
+    broken = "" if _brought(bench) else _broken(maker.REQUIRES)
     if broken:
-        return verdict(Outcome.ERROR, Stage.EXPORT, broken)
-    if hasattr(maker, "warm") and not brought:
+        return bench.verdict("parity", Stage.EXPORT, Outcome.ERROR, broken)
+    if hasattr(maker, "warm") and not _brought(bench):
         bench.workspace.once(("warm", bench.format), maker.warm)
     return None
 
 
+def _brought(bench: Bench) -> bool:
+    return bench.case.artifact is not None
+
+
 def preload(workspace: Workspace, route: Route, threads: int) -> None:
     """Let the clean room import what the route's runtime needs, while this process does something else."""
-    name = shelf.target(route.target).runtime
-    opener = shelf.runtime(name)
+    target = shelf.target(route.target)
+    opener = shelf.runtime(target.runtime)
 
     def start() -> None:
         with contextlib.suppress(RoomEnded):  # a room that cannot start says so when it is needed
-            workspace.room(threads).start([*opener.REQUIRES, *getattr(opener, "PRELOAD", ())])
+            workspace.room(threads, target.environment).start([*opener.REQUIRES, *getattr(opener, "PRELOAD", ())])
 
-    if not is_live(opener) and not shelf.missing(opener.REQUIRES):
-        workspace.once(("preload", name, threads), start)
+    if target.environment:
+        there = bool(workspace.environment(target.environment).packages)
+    else:
+        there = not shelf.missing(opener.REQUIRES)
+    if there and not is_live(opener):
+        workspace.once(("preload", target.runtime, target.environment, threads), start)
+
+
+def _lacking(bench: Bench) -> str:
+    """What an environment that is there does not have of the runtime; empty when it has all."""
+    where = bench.workspace.environment(bench.environment)
+    try:
+        reply = bench.workspace.room(bench.case.threads, where.name).request(
+            bench.case.timeout, op="missing", requires=dict(shelf.runtime(bench.runtime).REQUIRES)
+        )
+    except RoomEnded as ended:
+        return f"environment {where.name} does not work: {stopped(Stage.OPEN, ended.ending, 'its clean room').reason}"
+    missing = ", ".join(reply["missing"])
+    return f"environment {where.name} lacks {missing}: add it to tool.modelport.environments.{where.name}" if missing else ""
 
 
 def _broken(requires: Mapping[str, str]) -> str:

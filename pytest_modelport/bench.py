@@ -22,6 +22,7 @@ from pytest_modelport.isolate import Crashed, Ending, Raised, forks
 from pytest_modelport.reference import Reference, SubjectFailed
 from pytest_modelport.route import Route
 from pytest_modelport.sample import Call, Rejected
+from pytest_modelport.setting import Setting
 from pytest_modelport.signature import Signature
 from pytest_modelport.stopped import Stopped, evidence_of, stopped
 from pytest_modelport.target import Target
@@ -53,9 +54,22 @@ class Bench:
         return self._target.runtime
 
     @property
+    def environment(self) -> str:
+        """The installation that opens the artifact; empty for the session's own."""
+        return self._target.environment
+
+    @property
     def options(self) -> dict[str, Any]:
         """What the route asks of the export."""
-        return dict(self._target.options)
+        return self._asked(shelf.format_(self.format))
+
+    def _asked(self, item: object) -> dict[str, Any]:
+        known = shelf.options(item)
+        return {key: value for key, value in self._target.options if key in known}
+
+    def _setting(self, opener: str) -> Setting:
+        """How a runtime opens the artifact on this route."""
+        return Setting(self.route.device, self.case.threads, self._asked(shelf.runtime(opener)))
 
     def verdict(
         self,
@@ -70,6 +84,8 @@ class Bench:
         made, reference = self.__dict__.get("artifact"), self.__dict__.get("reference")
         about = (*self.case.notes, *(reference.notes if reference else ()), *(made.manifest.notes if made else ()), *notes)
         place = {"artifact": str(made.folder)} if made else {}
+        if self.environment:
+            place["environment"] = self.workspace.environment(self.environment).summary
         found, noted = {**place, **(evidence or {})}, tuple(dict.fromkeys(about))
         return Verdict(self.route, check, stage, outcome, reason, found, noted, subject=self.case.name)
 
@@ -111,7 +127,7 @@ class Bench:
         case, device = self.case, self.route.device
         if case.artifact is not None:
             return making.brought(self.workspace, case, self.reference, self.format, case.artifact)
-        key = ("artifact", case.key, self.format, self._target.options, device, repr(case.shapes.axes))
+        key = ("artifact", case.key, self.format, repr(self.options), device, repr(case.shapes.axes))
         made = self.workspace.once(
             key, lambda: making.export(self.workspace, case, self.reference, self.format, self.options, device)
         )
@@ -121,24 +137,28 @@ class Bench:
 
     @contextlib.contextmanager
     def session(self, runtime: str = "") -> Iterator[RemoteSession | LocalSession]:
-        """The artifact opened by the route's runtime or another one. Raises `Stopped`."""
+        """The artifact opened by the route's runtime, or by one that is named, in the session's own environment.
+
+        Raises `Stopped`.
+        """
         artifact, opener = self.artifact, runtime or self.runtime
-        with self._room(opener) as room, contextlib.ExitStack() as stack:
+        with self._room(opener, "" if runtime else self.environment) as room, contextlib.ExitStack() as stack:
             try:
                 self._import(room)
-                opened: Opened = room.open(opener, artifact.folder, self.route.device, self.case.threads, self.case.timeout)
+                opened: Opened = room.open(opener, artifact.folder, self._setting(opener), self.case.timeout)
                 session = stack.enter_context(opened)
             except RoomEnded as ended:
                 raise self._not_opened(room, opener, ended.ending) from None
             if not runtime:
-                self.__dict__["artifact"] = artifact.opened(f"{opener}-{self.route.device}", session.options)
+                where = f"@{self.environment}" * bool(self.environment)
+                self.__dict__["artifact"] = artifact.opened(f"{opener}{where}-{self.route.device}", session.options)
             yield session
 
     @contextlib.contextmanager
-    def _room(self, opener: str) -> Iterator[Room | InProcess]:
+    def _room(self, opener: str, environment: str) -> Iterator[Room | InProcess]:
         """Where a runtime runs: the clean room, or a fork that has the subject."""
         if not is_live(shelf.runtime(opener)):
-            yield self.workspace.room(self.case.threads)
+            yield self.workspace.room(self.case.threads, environment)
         elif forks():
             with contextlib.closing(LiveRoom(self.workspace.fresh("live"), self.case)) as room:
                 yield room
@@ -169,10 +189,10 @@ class Bench:
 
     def traced(self, step: int) -> list[Signature]:
         """Signatures of every value the port computes in one call, after the calls before it. Raises `RoomEnded`."""
-        room, threads = self.workspace.room(self.case.threads), self.case.threads
+        room, setting = self.workspace.room(self.case.threads, self.environment), self._setting(self.runtime)
         self._import(room)
         feeds = [(self.feed(call), call.seed) for call in self.case.calls[: step + 1]]
-        return room.trace(self.runtime, self.artifact.folder, self.route.device, threads, feeds, self.case.timeout)
+        return room.trace(self.runtime, self.artifact.folder, setting, feeds, self.case.timeout)
 
     def feed(self, call: Call) -> Feed:
         """One call's inputs for the artifact. Raises `Stopped` when the artifact has no place for them."""

@@ -16,6 +16,11 @@ from typing import Any
 _OPERATOR = re.compile(r"\b(?:aten|prims|prim|onnx|torchvision|quantized|[a-z_]\w*)(?:::|\.)\w+(?:\.\w+)?(?=[\s'\"(,;:>)]|$)")
 _KNOWN_NAMESPACE = re.compile(r"^(aten|prims|prim|onnx|torchvision|quantized)(::|\.)")
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
+_PLACES = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : "
+    r"|Load model from \S+ failed: ?"
+    r"|/\S+\.(?:h|hpp|c|cc|cpp):\d+ (?:\w[^()]*\([^()]*\)(?: const)? )?"
+)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 #: Errors of the disk, not of the model.
 _STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO})
@@ -46,8 +51,8 @@ class Cause:
 
     @property
     def headline(self) -> str:
-        """The root cause's first line, for a reason."""
-        text = self.root or f"{self.type}: {self.message}"
+        """The root cause's first line, for a reason: without the places in a C++ library's own source."""
+        text = _PLACES.sub("", self.root or f"{self.type}: {self.message}")
         return next((line.strip() for line in text.splitlines() if line.strip()), self.type)
 
 

@@ -1,4 +1,4 @@
-"""The command line: `modelport targets | verify MODEL | init MODEL | show REPORT.json`."""
+"""The command line: `modelport targets | verify MODEL | init MODEL | show REPORT.json | env create NAME`."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     init.add_argument("model")
     init.add_argument("--targets", default=",".join(DEFAULT_TARGETS), help="comma separated (default: %(default)s)")
     init.add_argument("--output", type=Path, metavar="FILE", help="where to write it (default: test_NAME.py here)")
+    env = commands.add_parser("env", help="environments declared in pyproject.toml: [tool.modelport.environments]")
+    actions = env.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="those that are declared, and whether they are there")
+    for action, said in (("create", "install it"), ("check", "is it still what was installed?"), ("remove", "delete it")):
+        actions.add_parser(action, help=said).add_argument("names", nargs="+", metavar="NAME")
     options = parser.parse_args(arguments)
     sys.path.insert(0, "")  # models are named as from here
     try:
@@ -115,6 +120,32 @@ def _init(options: argparse.Namespace) -> int:
     return 0
 
 
+def _env(options: argparse.Namespace) -> int:
+    from pytest_modelport import environments, installing
+
+    known = environments.declared(Path.cwd())
+    if options.action == "list":
+        for name, item in known.items():
+            print(f"{name}  {'ready' if item.packages else 'not there'}  {', '.join(item.requirements)}  {item.folder}")
+        if not known:
+            print("none declared: in pyproject.toml, [tool.modelport.environments] NAME = [requirements]")
+        return 0
+    failed = 0
+    for item in [environments.environment(name, known) for name in options.names]:
+        if options.action == "create":
+            try:
+                installing.create(item, lambda line: print(line, flush=True))
+            except OSError as error:
+                raise UsageError(f"environment {item.name} cannot be made: {error.strerror}: {error.filename}") from error
+        elif options.action == "remove":
+            print(f"environment {item.name} {'removed' if installing.remove(item) else 'was not there'}")
+        else:
+            wrong = installing.check(item) if item.packages else f"not there: modelport env create {item.name}"
+            failed += bool(wrong)
+            print(f"environment {item.name}: {wrong or 'sound'}")
+    return int(failed > 0)
+
+
 def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text)
@@ -122,4 +153,8 @@ def _write(path: Path, text: str) -> None:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
-_COMMANDS = {"targets": _targets, "verify": _verify, "init": _init, "show": _show}
+_COMMANDS = {"targets": _targets, "verify": _verify, "init": _init, "show": _show, "env": _env}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

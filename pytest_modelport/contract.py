@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_modelport.export import Exported, Request
     from pytest_modelport.feed import Answer, Feed
     from pytest_modelport.sample import Sample
+    from pytest_modelport.setting import Setting
     from pytest_modelport.signature import Signature
     from pytest_modelport.subject import Inputs
     from pytest_modelport.verdict import Verdict
@@ -74,9 +75,11 @@ class Runtime(Protocol):
     DEVICES: tuple[str, ...]
     OPENS: str
     EXTRA: str
+    # Optional: `OPTIONS`, as a format's: what a route may ask of the session, `onnx(optimization=disabled)`.
+    # Optional: `REFEREE = True`, where its word tells whether the file or another runtime is wrong.
     # Optional: `PRELOAD`, names of modules that opening imports beside REQUIRES, for the clean room to have early.
 
-    def open(self, folder: Path, manifest: Manifest, device: str, threads: int) -> Session:
+    def open(self, folder: Path, manifest: Manifest, setting: Setting) -> Session:
         """Open the artifact. Any exception means: this runtime cannot load it."""
 
 
@@ -104,7 +107,7 @@ class LiveRuntime(Protocol):
     EXTRA: str
     LIVE: bool
 
-    def open(self, folder: Path, manifest: Manifest, device: str, threads: int, subject: Subject) -> Session:
+    def open(self, folder: Path, manifest: Manifest, setting: Setting, subject: Subject) -> Session:
         """As `Runtime.open`."""
 
 
@@ -120,8 +123,7 @@ class Traceable(Runtime, Protocol):
         self,
         folder: Path,
         manifest: Manifest,
-        device: str,
-        threads: int,
+        setting: Setting,
         feeds: list[tuple[Feed, int]],
         seed: Callable[[int], None],
     ) -> Iterator[Signature]:

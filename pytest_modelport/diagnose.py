@@ -36,21 +36,30 @@ def diagnose(bench: Bench, suspect: Suspect, agrees: Callable[[Answer], bool]) -
 
 def _blame(bench: Bench, suspect: Suspect, agrees: Callable[[Answer], bool]) -> str:
     """A third opinion: another runtime on the very same file."""
-    kind = shelf.format_(bench.format).KIND
-    for other in shelf.openers(kind):
-        opener = shelf.runtime(other)
-        if other == bench.runtime or shelf.missing(opener.REQUIRES) or bench.route.device not in opener.DEVICES:
-            continue
+    for other in _referees(bench):
         call = bench.case.calls[suspect.step]
         try:
             with bench.session(other) as session:
                 right = agrees(session.run(bench.feed(call), call.seed))
         except (RoomEnded, Stopped):
             continue
+        if right and other == bench.runtime:
+            return f"the environment: {other} gives the right answer from the same file in the session's own"
         if right:
             return f"the runtime: {other} gives the right answer from the same file"
         return f"the export: {other} gives a wrong answer from the same file too"
     return ""
+
+
+def _referees(bench: Bench) -> list[str]:
+    """Runtimes for a third opinion: the same one outside the route's environment, then those whose word counts."""
+    others = [
+        name for name in shelf.openers(shelf.format_(bench.format).KIND) if getattr(shelf.runtime(name), "REFEREE", False)
+    ]
+    asked = [bench.runtime, *others] if bench.environment else [name for name in others if name != bench.runtime]
+    openers = {name: shelf.runtime(name) for name in dict.fromkeys(asked)}
+    device = bench.route.device.partition(":")[0]
+    return [name for name, opener in openers.items() if device in opener.DEVICES and not shelf.missing(opener.REQUIRES)]
 
 
 def _where(bench: Bench, suspect: Suspect) -> str:

@@ -37,6 +37,7 @@ def failure(verdicts: Iterable[Verdict], *, environment: Mapping[str, str] | Non
             f"{verdict.route.id}: {verdict.check} {verdict.outcome} at {verdict.stage} (subject {verdict.subject})",
         )
     ]
+    rows += [("opened in", f"environment {verdict.evidence['environment']}")] if "environment" in verdict.evidence else []
     rows += _facts(verdict)
     rows += [
         ("also", f"{other.check} {other.outcome}: {other.reason}")

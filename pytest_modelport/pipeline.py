@@ -15,6 +15,7 @@ from pytest_modelport import __version__, shelf
 from pytest_modelport.availability import preload, unavailable
 from pytest_modelport.bench import Bench
 from pytest_modelport.case import Case
+from pytest_modelport.environments import Environment, declared, require
 from pytest_modelport.errors import UsageError
 from pytest_modelport.export import versions
 from pytest_modelport.isolate import forks
@@ -79,7 +80,9 @@ def verify(
         imports=imports,
     )
     files = artifacts_of(artifact, routes)
-    with _workspace(workdir) as workspace:
+    environments = declared(Path.cwd())
+    require(routes, environments)
+    with _workspace(workdir, environments) as workspace:
         expect(workspace, routes, threads)
         verdicts = [
             verdict
@@ -89,9 +92,10 @@ def verify(
     return Report(tuple(verdicts), environment())
 
 
-def _workspace(workdir: str | Path | None) -> Workspace:
+def _workspace(workdir: str | Path | None, environments: Mapping[str, Environment]) -> Workspace:
+    folder = Path(workdir) if workdir is not None else None
     try:
-        return Workspace(Path(workdir) if workdir is not None else None, keep_all=workdir is not None)
+        return Workspace(folder, keep_all=workdir is not None, environments=environments)
     except OSError as error:
         raise UsageError(f"workdir {workdir} cannot be used: {error.strerror}") from error
 

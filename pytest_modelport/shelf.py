@@ -13,8 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from pytest_modelport.errors import unknown
-from pytest_modelport.target import Target, parse, typed
+from pytest_modelport.contract import is_live
+from pytest_modelport.errors import UsageError, unknown
+from pytest_modelport.target import Kind, Target, parse, typed
 
 if TYPE_CHECKING:
     from pytest_modelport.contract import Check, Format, Library, Runtime
@@ -83,7 +84,7 @@ def targets() -> tuple[str, ...]:
 
 def target(text: str) -> Target:
     """The target behind a spelling, its runtime and the values of its options filled in. Raises `UsageError`."""
-    if not re.fullmatch(r"[\w:(),= ]+", text):
+    if not re.fullmatch(r"[\w:(),= @.-]+", text):
         raise unknown("target", text, targets())
     parsed = parse(text)
     plain = parsed.format + (f":{parsed.runtime}" if parsed.runtime else "")
@@ -92,7 +93,15 @@ def target(text: str) -> Target:
     maker = format_(parsed.format)
     if plain not in targets() and parsed.runtime != maker.RUNTIME:
         raise unknown("target", plain, targets())
-    return typed(replace(parsed, runtime=parsed.runtime or maker.RUNTIME), getattr(maker, "OPTIONS", {}))
+    found = replace(parsed, runtime=parsed.runtime or maker.RUNTIME)
+    if found.environment and is_live(runtime(found.runtime)):
+        raise UsageError(f"target {text!r}: {found.runtime} runs with the subject's own code, so only in the session")
+    return typed(found, {**options(maker), **options(runtime(found.runtime))})
+
+
+def options(item: object) -> Mapping[str, Kind]:
+    """What a route may ask of a format or runtime."""
+    return getattr(item, "OPTIONS", {})
 
 
 def canonical(text: str) -> str:

@@ -1,15 +1,15 @@
-"""A target's spelling: `onnx`, `onnx:reference`, `onnx(opset=20):reference`. Knows no format: the shelf checks the names."""
+"""A target's spelling: `onnx`, `onnx:reference`, `onnx(opset=20)@production`. Knows no format: the shelf checks the names."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_modelport.errors import UsageError, unknown
 
-_GRAMMAR = re.compile(r"(?P<format>\w+)(?:\((?P<options>[^()]*)\))?(?::(?P<runtime>\w+))?")
+_GRAMMAR = re.compile(r"(?P<format>\w+)(?:\((?P<options>[^()]*)\))?(?::(?P<runtime>\w+))?(?:@(?P<environment>[\w.-]+))?")
 
 #: What an option may be: `int`, `bool`, or one of these words.
 Kind = type | tuple[str, ...]
@@ -17,25 +17,32 @@ Kind = type | tuple[str, ...]
 
 @dataclass(frozen=True)
 class Target:
-    """A format with its options, and a runtime. runtime: empty where the spelling names none."""
+    """A format, a runtime, and what is asked of the two. runtime: empty where the spelling names none.
+
+    environment: the installation that opens the artifact; empty for the session's own.
+    """
 
     format: str
     runtime: str = ""
     options: tuple[tuple[str, Any], ...] = ()
+    environment: str = ""
 
     def __str__(self) -> str:
         options = ",".join(f"{key}={_spelled(value)}" for key, value in self.options)
-        return self.format + (f"({options})" if options else "") + (f":{self.runtime}" if self.runtime else "")
+        ends = f":{self.runtime}" * bool(self.runtime) + f"@{self.environment}" * bool(self.environment)
+        return self.format + f"({options})" * bool(options) + ends
 
 
 def parse(text: str) -> Target:
     """A target's parts, its options still text. Raises `UsageError` when it is not spelled like one."""
     match = _GRAMMAR.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"target {text!r} is not spelled FORMAT, FORMAT:RUNTIME or FORMAT(OPTION=VALUE,...)")
+        raise UsageError(
+            f"target {text!r} is not spelled FORMAT, FORMAT(OPTION=VALUE,...), FORMAT:RUNTIME or FORMAT@ENVIRONMENT"
+        )
     pairs = [part.partition("=") for part in (match["options"] or "").split(",") if part.strip()]
     options = tuple((key.strip(), value.strip()) for key, _, value in pairs)
-    return Target(match["format"], match["runtime"] or "", options)
+    return Target(match["format"], match["runtime"] or "", options, match["environment"] or "")
 
 
 def typed(target: Target, known: Mapping[str, Kind]) -> Target:
@@ -47,7 +54,7 @@ def typed(target: Target, known: Mapping[str, Kind]) -> Target:
         if key in options:
             raise UsageError(f"option {key} of {target.format} is given twice")
         options[key] = _value(f"option {key} of {target.format}", text, known[key])
-    return Target(target.format, target.runtime, tuple(sorted(options.items())))
+    return replace(target, options=tuple(sorted(options.items())))
 
 
 def _value(what: str, text: str, kind: Kind) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_modelport import tree
 from pytest_modelport.artifact import Manifest
 from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.setting import Setting
 from pytest_modelport.signature import Signature
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ def callable_of(module: nn.Module, manifest: Manifest, subject: Subject) -> nn.M
 class TorchSession:
     """A callable torch artifact, called with the subject's nested arguments or with flat tensors, as its manifest says."""
 
-    def __init__(self, function: Callable[..., Any], manifest: Manifest, device: str, threads: int) -> None:
+    def __init__(self, function: Callable[..., Any], manifest: Manifest, setting: Setting) -> None:
         import torch
 
-        torch.set_num_threads(threads)
-        self._function, self._manifest, self._device = function, manifest, device
-        self.options = {"device": device, "intra_op_threads": threads, "torch": torch.__version__}
+        torch.set_num_threads(setting.threads)
+        self._function, self._manifest, self._device = function, manifest, setting.device
+        self.options = {"device": setting.device, "intra_op_threads": setting.threads, "torch": torch.__version__}
 
     def run(self, feed: Feed) -> Answer:
         """One call, without gradients. Inputs that the artifact changes in place come back in `mutated`."""

@@ -6,11 +6,12 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pytest_modelport.cleanroom.room import Room
+from pytest_modelport.environments import Environment, environment, variables
 
 T = TypeVar("T")
 
@@ -19,17 +20,20 @@ class Workspace:
     """Scratch folder, clean rooms, and the memory of finished references and exports.
 
     folder: where artifacts go; a temporary one when None. keep_all: leave everything behind on `close`, not only what `keep`
-    was called for.
+    was called for. environments: those that the project declares.
     """
 
-    def __init__(self, folder: Path | None = None, *, keep_all: bool = False) -> None:
+    def __init__(
+        self, folder: Path | None = None, *, keep_all: bool = False, environments: Mapping[str, Environment] | None = None
+    ) -> None:
+        self._environments = environments or {}
         self._temporary, self._keep_all = folder is None, keep_all
         if folder is None:
             folder = Path(tempfile.mkdtemp(prefix="modelport-"))
         else:
             folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._rooms: dict[int, Room] = {}
+        self._rooms: dict[tuple[int, str], Room] = {}
         self._memory: dict[Hashable, Any] = {}
         self._kept: set[Path] = set()
         self._numbers = itertools.count()
@@ -41,13 +45,19 @@ class Workspace:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def room(self, threads: int) -> Room:
-        """The clean room whose processes run this many threads."""
-        if threads not in self._rooms:
-            scratch = self.folder / f"cleanroom-{threads}"
+    def environment(self, name: str) -> Environment:
+        """The environment called `name`. Raises `UsageError` when the project declares no such."""
+        return environment(name, self._environments)
+
+    def room(self, threads: int, name: str = "") -> Room:
+        """The clean room whose processes run this many threads. name: of the environment; empty for the session's own."""
+        key = (threads, name)
+        if key not in self._rooms:
+            scratch = self.folder / "-".join(filter(None, ("cleanroom", str(threads), name)))
             scratch.mkdir(exist_ok=True)
-            self._rooms[threads] = Room(scratch, threads=threads)
-        return self._rooms[threads]
+            python: dict[str, Any] = {"python": self.environment(name).python, "variables": variables()} if name else {}
+            self._rooms[key] = Room(scratch, threads=threads, **python)
+        return self._rooms[key]
 
     def fresh(self, name: str) -> Path:
         """A new empty folder. Raises `OSError` when it cannot be made."""

@@ -23,6 +23,7 @@ from pytest_modelport.cleanroom.worker import Worker, seeded
 from pytest_modelport.contract import Session, Subject, is_live
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Raised, enter_child, fork
+from pytest_modelport.setting import Setting
 
 T = TypeVar("T")
 
@@ -97,7 +98,7 @@ class InProcess:
         self._subject = subject
 
     @contextlib.contextmanager
-    def open(self, runtime: str, folder: Path, device: str, threads: int, timeout: float) -> Iterator[LocalSession]:  # noqa: ARG002
+    def open(self, runtime: str, folder: Path, setting: Setting, timeout: float) -> Iterator[LocalSession]:  # noqa: ARG002
         """As `Room.open`."""
         from pytest_modelport.snapshot import Snapshot
         from pytest_modelport.tensors import restored_rng
@@ -109,7 +110,7 @@ class InProcess:
             warnings.resetwarnings()
             try:
                 yield LocalSession(
-                    _attempted(lambda: opener.open(folder, artifact.load(folder).manifest, device, threads, self._subject))
+                    _attempted(lambda: opener.open(folder, artifact.load(folder).manifest, setting, self._subject))
                 )
             finally:
                 before.restore()

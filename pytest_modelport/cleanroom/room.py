@@ -19,6 +19,7 @@ from pytest_modelport.cause import Cause
 from pytest_modelport.cleanroom import protocol
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Crashed, Raised, TimedOut, signal_name, tail
+from pytest_modelport.setting import Setting
 from pytest_modelport.signature import Signature
 
 #: Seconds a process gets to finish by itself.
@@ -56,12 +57,24 @@ class Room:
     """One clean-room process, started when first needed and again after it died.
 
     scratch: folder for its log and for tensors on their way. threads: for OpenMP and BLAS, fixed before anything is imported.
+    python, variables: another installation's interpreter, and what its process sees as environment variables.
     """
 
-    def __init__(self, scratch: Path, *, threads: int = 1, python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        *,
+        threads: int = 1,
+        python: str | Path = sys.executable,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._scratch = scratch
-        self._python = python
-        self._environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
+        self._python = str(python)
+        self._environment = {
+            **(os.environ if variables is None else variables),
+            **dict.fromkeys(_THREADS, str(threads)),
+            "PYTHONUNBUFFERED": "1",
+        }
         self._process: Process | None = None
         self._owner = os.getpid()
         self._numbers = itertools.count()
@@ -162,12 +175,10 @@ class Room:
         self._end(process)
 
     @contextlib.contextmanager
-    def open(self, runtime: str, folder: Path, device: str, threads: int, timeout: float) -> Iterator[RemoteSession]:
+    def open(self, runtime: str, folder: Path, setting: Setting, timeout: float) -> Iterator[RemoteSession]:
         """An artifact opened by `runtime`, closed afterwards. Raises `RoomEnded` when it cannot be opened."""
         number = next(self._numbers)
-        reply = self.request(
-            timeout, op="open", session=number, runtime=runtime, folder=str(folder), device=device, threads=threads
-        )
+        reply = self.request(timeout, op="open", session=number, runtime=runtime, folder=str(folder), setting=setting.to_dict())
         try:
             yield RemoteSession(self, number, reply["options"], timeout)
         finally:
@@ -184,7 +195,7 @@ class Room:
             out.unlink(missing_ok=True)
 
     def trace(
-        self, runtime: str, folder: Path, device: str, threads: int, feeds: Sequence[tuple[Feed, int]], timeout: float
+        self, runtime: str, folder: Path, setting: Setting, feeds: Sequence[tuple[Feed, int]], timeout: float
     ) -> list[Signature]:
         """Signatures of every value computed for the last of these feeds. Raises `RoomEnded`."""
         given = self.temporary()
@@ -197,8 +208,7 @@ class Room:
                 op="trace",
                 runtime=runtime,
                 folder=str(folder),
-                device=device,
-                threads=threads,
+                setting=setting.to_dict(),
                 file=str(given),
                 calls=calls,
             )

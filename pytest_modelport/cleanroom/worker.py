@@ -16,6 +16,7 @@ from pytest_modelport.cleanroom import protocol
 from pytest_modelport.contract import Session, Subject, Traceable, is_live
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import die_with_parent
+from pytest_modelport.setting import Setting
 
 Reply = dict[str, Any]
 
@@ -43,6 +44,7 @@ class Worker:
         self._sessions: dict[int, Session] = {}
         self._handlers: Mapping[str, Callable[..., Reply]] = {
             "preload": self._preload,
+            "missing": self._missing,
             "imports": self._imports,
             "open": self._open,
             "run": self._run,
@@ -70,6 +72,10 @@ class Worker:
                 failed[module] = f"{type(error).__name__}: {error}"
         return {"failed": failed}
 
+    def _missing(self, requires: dict[str, str]) -> Reply:
+        """Which of these requirements are not installed where this process runs."""
+        return {"missing": list(shelf.missing(requires))}
+
     def _imports(self, modules: list[str], path: list[str]) -> Reply:
         """Import the user's modules that register operators, found where the session finds them."""
         sys.path += [entry for entry in path if entry not in sys.path]
@@ -77,14 +83,14 @@ class Worker:
             importlib.import_module(module)
         return {}
 
-    def _open(self, session: int, runtime: str, folder: str, device: str, threads: int) -> Reply:
+    def _open(self, session: int, runtime: str, folder: str, setting: dict[str, Any]) -> Reply:
         opened = artifact.load(Path(folder))
         opener = shelf.runtime(runtime)
         if is_live(opener):
             assert self._subject is not None
-            self._sessions[session] = opener.open(Path(folder), opened.manifest, device, threads, self._subject)
+            self._sessions[session] = opener.open(Path(folder), opened.manifest, Setting(**setting), self._subject)
         else:
-            self._sessions[session] = opener.open(Path(folder), opened.manifest, device, threads)
+            self._sessions[session] = opener.open(Path(folder), opened.manifest, Setting(**setting))
         return {"options": dict(self._sessions[session].options)}
 
     def _run(self, session: int, inputs: dict[str, Any], file: str, spec: Any, seed: int, out: str) -> Reply:
@@ -103,13 +109,14 @@ class Worker:
         table = wire.write(Path(out), [array for _, array in found])
         return {"names": [name for name, _ in found], "table": table}
 
-    def _trace(self, runtime: str, folder: str, device: str, threads: int, file: str, calls: list[dict[str, Any]]) -> Reply:
+    def _trace(self, runtime: str, folder: str, setting: dict[str, Any], file: str, calls: list[dict[str, Any]]) -> Reply:
         opened = artifact.load(Path(folder))
         feeds = []
         for call in calls:
             arrays = wire.read(Path(file), list(call["inputs"].values()))
             feeds.append((Feed(dict(zip(call["inputs"], arrays, strict=True)), call["spec"]), int(call["seed"])))
-        values = cast("Traceable", shelf.runtime(runtime)).trace(Path(folder), opened.manifest, device, threads, feeds, seeded)
+        opener = cast("Traceable", shelf.runtime(runtime))
+        values = opener.trace(Path(folder), opened.manifest, Setting(**setting), feeds, seeded)
         return {"signatures": [value.to_list() for value in values]}
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_modelport.environments import declared, require
 from pytest_modelport.errors import UsageError
 from pytest_modelport.plugin import marker
 from pytest_modelport.plugin.keys import FIXTURE, MARKER, NODE, SETTINGS
@@ -21,6 +22,9 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     try:
         _require_fixture(metafunc)
         portable = marker.read(metafunc.definition.iter_markers(MARKER), metafunc.config.stash[SETTINGS])
+        routes = [route for route, _ in portable.routes]
+        if any("@" in route.target for route in routes):
+            require(routes, declared(metafunc.config.rootpath))
     except UsageError as error:
         pytest.fail(f"{where}: {error}", pytrace=False)
     metafunc.parametrize(
@@ -64,8 +68,10 @@ def rerun(item: pytest.Item, target: str) -> str:
 
 
 def _selected(target: str, only: Sequence[str]) -> bool:
-    """Whether a target is among those asked for, itself or without its options."""
-    return target in only or str(replace(parse(target), options=())) in only
+    """Whether a target is among those asked for, itself or without its options or environment."""
+    parsed = parse(target)
+    without = (replace(parsed, options=()), replace(parsed, environment=""), replace(parsed, options=(), environment=""))
+    return any(str(variant) in only for variant in (parsed, *without))
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:

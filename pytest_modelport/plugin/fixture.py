@@ -136,10 +136,12 @@ def make(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Mod
 def _workspace(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Workspace:
     """One for the process: its clean rooms and finished references serve all items."""
     from pytest_modelport import pipeline
+    from pytest_modelport.environments import declared
     from pytest_modelport.workspace import Workspace
 
     stash = request.config.stash
     if WORKSPACE not in stash:
-        stash[WORKSPACE] = Workspace(factory.mktemp("modelport", numbered=True), keep_all=False)
+        folder = factory.mktemp("modelport", numbered=True)
+        stash[WORKSPACE] = Workspace(folder, environments=declared(request.config.rootpath))
         pipeline.expect(stash[WORKSPACE], filter(None, map(route_of, request.session.items)))
     return stash[WORKSPACE]

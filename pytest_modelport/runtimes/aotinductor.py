@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from pytest_modelport.artifact import Manifest
+from pytest_modelport.setting import Setting
 from pytest_modelport.torchcall import TorchSession
 
 REQUIRES = {"torch": "torch"}
@@ -18,12 +19,12 @@ PRELOAD = ("torch._inductor",)
 _CHECKS = "AOTI_RUNTIME_CHECK_INPUTS"
 
 
-def open(folder: Path, manifest: Manifest, device: str, threads: int) -> TorchSession:
+def open(folder: Path, manifest: Manifest, setting: Setting) -> TorchSession:
     """Load the library. Raises what torch raises."""
     os.environ[_CHECKS] = "1"
     import torch
 
     package = torch._inductor.aoti_load_package(str(folder / manifest.entry))
-    session = TorchSession(package, manifest, device, threads)
+    session = TorchSession(package, manifest, setting)
     session.options[_CHECKS] = "1"
     return session

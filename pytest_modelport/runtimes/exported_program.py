@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pytest_modelport.artifact import Manifest
 from pytest_modelport.feed import Feed
+from pytest_modelport.setting import Setting
 from pytest_modelport.signature import Signature
 from pytest_modelport.torchcall import TorchSession, traced
 
@@ -37,7 +38,7 @@ def _reasons() -> Iterator[list[BaseException]]:
         logger.removeHandler(listener)
 
 
-def open(folder: Path, manifest: Manifest, device: str, threads: int) -> TorchSession:
+def open(folder: Path, manifest: Manifest, setting: Setting) -> TorchSession:
     """Load the program; it runs where its tensors were saved. Raises what torch raises."""
     import torch
 
@@ -46,11 +47,11 @@ def open(folder: Path, manifest: Manifest, device: str, threads: int) -> TorchSe
             program = torch.export.load(folder / manifest.entry)
         except RuntimeError as error:
             raise error from (reasons[-1] if reasons else None)
-    return TorchSession(program.module(), manifest, device, threads)
+    return TorchSession(program.module(), manifest, setting)
 
 
 def trace(
-    folder: Path, manifest: Manifest, device: str, threads: int, feeds: list[tuple[Feed, int]], seed: Callable[[int], None]
+    folder: Path, manifest: Manifest, setting: Setting, feeds: list[tuple[Feed, int]], seed: Callable[[int], None]
 ) -> Iterator[Signature]:
     """Every value the program computes for the last feed, after the feeds before it."""
-    return traced(open(folder, manifest, device, threads), feeds, seed)
+    return traced(open(folder, manifest, setting), feeds, seed)

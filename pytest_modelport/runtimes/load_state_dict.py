@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pytest_modelport.artifact import Manifest
 from pytest_modelport.contract import Subject
+from pytest_modelport.setting import Setting
 from pytest_modelport.torchcall import TorchSession, callable_of
 
 REQUIRES = {"torch": "torch"}
@@ -15,15 +16,15 @@ EXTRA = ""
 LIVE = True
 
 
-def open(folder: Path, manifest: Manifest, device: str, threads: int, subject: Subject) -> TorchSession:
+def open(folder: Path, manifest: Manifest, setting: Setting, subject: Subject) -> TorchSession:
     """Load into a fresh instance that is emptied first: what the file does not bring shows. Raises what torch raises."""
     import torch
 
-    stored = torch.load(folder / manifest.entry, weights_only=True, map_location=device)
+    stored = torch.load(folder / manifest.entry, weights_only=True, map_location=setting.device)
     module = subject.fresh()
     with torch.no_grad():
         for value in module.state_dict(keep_vars=True).values():
             if isinstance(value, torch.Tensor):
                 value.fill_(float("nan") if value.is_floating_point() or value.is_complex() else 0)
     module.load_state_dict(stored, strict=True)
-    return TorchSession(callable_of(module.to(device), manifest, subject), manifest, device, threads)
+    return TorchSession(callable_of(module.to(setting.device), manifest, subject), manifest, setting)

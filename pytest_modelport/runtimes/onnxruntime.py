@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_modelport.artifact import Manifest
 from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.setting import Setting
 from pytest_modelport.signature import Signature, signature
 from pytest_modelport.wire import Array
 
@@ -15,22 +16,32 @@ REQUIRES = {"onnxruntime": "onnxruntime>=1.17"}
 DEVICES = ("cpu", "cuda")
 OPENS = "onnx"
 EXTRA = "onnx"
+REFEREE = True
+OPTIONS = {"optimization": ("disabled", "basic", "extended", "all")}
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-#: ONNX Runtime's names for tensor types NumPy has no name of its own for.
+_LEVELS = {
+    "disabled": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
 _ERRORS_ONLY = 3
 
 
 class OnnxRuntimeSession:
     """An `InferenceSession` with what it really runs on in `options`."""
 
-    def __init__(self, model: str | bytes, device: str, threads: int) -> None:
+    def __init__(self, model: str | bytes, setting: Setting) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = setting.threads
+        if "optimization" in setting.options:
+            level = getattr(onnxruntime.GraphOptimizationLevel, _LEVELS[setting.options["optimization"]])
+            options.graph_optimization_level = level
         options.log_severity_level = _ERRORS_ONLY
-        kind, _, index = device.partition(":")
+        kind, _, index = setting.device.partition(":")
         provider: Any = _PROVIDERS[kind]
         requested = (provider, {"device_id": int(index)}) if index else provider
         self._session = onnxruntime.InferenceSession(model, options, providers=[requested])
@@ -40,7 +51,7 @@ class OnnxRuntimeSession:
         self.options = {
             "provider": used[0],
             "graph_optimization_level": options.graph_optimization_level.name,
-            "intra_op_threads": threads,
+            "intra_op_threads": setting.threads,
             "onnxruntime": onnxruntime.__version__,
         }
 
@@ -53,13 +64,13 @@ class OnnxRuntimeSession:
         return Answer(tuple((name, Array.of(result)) for name, result in zip(names, results, strict=True)))
 
 
-def open(folder: Path, manifest: Manifest, device: str, threads: int) -> OnnxRuntimeSession:
+def open(folder: Path, manifest: Manifest, setting: Setting) -> OnnxRuntimeSession:
     """Open the file. Raises what ONNX Runtime raises, and `RuntimeError` when it did not take the device asked for."""
-    return OnnxRuntimeSession(str(folder / manifest.entry), device, threads)
+    return OnnxRuntimeSession(str(folder / manifest.entry), setting)
 
 
 def trace(
-    folder: Path, manifest: Manifest, device: str, threads: int, feeds: list[tuple[Feed, int]], seed: Callable[[int], None]
+    folder: Path, manifest: Manifest, setting: Setting, feeds: list[tuple[Feed, int]], seed: Callable[[int], None]
 ) -> Iterator[Signature]:
     """Every value the graph computes for the last feed: same session options, same graph, all values as outputs."""
     import onnx
@@ -70,7 +81,7 @@ def trace(
         for name in node.output:
             if name and name not in names:
                 model.graph.output.append(onnx.ValueInfoProto(name=name))
-    session = OnnxRuntimeSession(model.SerializeToString(), device, threads)
+    session = OnnxRuntimeSession(model.SerializeToString(), setting)
     feed, number = feeds[-1]
     seed(number)
     for _, array in session.run(feed).outputs:

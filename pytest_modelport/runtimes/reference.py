@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_modelport.artifact import Manifest
 from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.setting import Setting
 from pytest_modelport.signature import Signature, signature
 from pytest_modelport.wire import Array
 
@@ -15,6 +16,7 @@ REQUIRES = {"onnx": "onnx>=1.16"}
 DEVICES = ("cpu",)
 OPENS = "onnx"
 EXTRA = "onnx"
+REFEREE = True
 
 
 class ReferenceSession:
@@ -37,7 +39,7 @@ class ReferenceSession:
         )
 
 
-def open(folder: Path, manifest: Manifest, device: str, threads: int) -> ReferenceSession:  # noqa: ARG001
+def open(folder: Path, manifest: Manifest, setting: Setting) -> ReferenceSession:  # noqa: ARG001
     """Open the file. Raises what onnx raises."""
     return ReferenceSession(folder / manifest.entry)
 
@@ -45,8 +47,7 @@ def open(folder: Path, manifest: Manifest, device: str, threads: int) -> Referen
 def trace(
     folder: Path,
     manifest: Manifest,
-    device: str,  # noqa: ARG001
-    threads: int,  # noqa: ARG001
+    setting: Setting,  # noqa: ARG001
     feeds: list[tuple[Feed, int]],
     seed: Callable[[int], None],
 ) -> Iterator[Signature]:

@@ -10,6 +10,7 @@ from typing import Any
 from pytest_modelport.artifact import Manifest
 from pytest_modelport.contract import Subject
 from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.setting import Setting
 from pytest_modelport.torchcall import TorchSession, callable_of
 
 REQUIRES = {"torch": "torch"}
@@ -59,7 +60,7 @@ class CompiledSession:
         return answer
 
 
-def open(folder: Path, manifest: Manifest, device: str, threads: int, subject: Subject) -> CompiledSession:
+def open(folder: Path, manifest: Manifest, setting: Setting, subject: Subject) -> CompiledSession:
     """Compile anew: nothing an earlier test compiled is reused. Graphs are compiled at the first call."""
     import torch
     from torch._inductor import config
@@ -71,12 +72,12 @@ def open(folder: Path, manifest: Manifest, device: str, threads: int, subject: S
     config.compile_threads = 1  # a pool of workers would outlive this process
     backend = _Counting(_backend(options))
     function = torch.compile(
-        callable_of(placed(subject.module, device), manifest, subject),
+        callable_of(placed(subject.module, setting.device), manifest, subject),
         backend=backend,
         dynamic=options.get("dynamic"),
         fullgraph=options.get("fullgraph", False),
     )
-    return CompiledSession(TorchSession(function, manifest, device, threads), backend, options)
+    return CompiledSession(TorchSession(function, manifest, setting), backend, options)
 
 
 def _backend(options: Mapping[str, Any]) -> Callable[..., Any]:

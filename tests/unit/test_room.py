@@ -19,6 +19,7 @@ from pytest_modelport.cleanroom import protocol
 from pytest_modelport.cleanroom.room import Room, RoomEnded
 from pytest_modelport.feed import Feed
 from pytest_modelport.isolate import Crashed, Raised, TimedOut
+from pytest_modelport.setting import Setting
 from pytest_modelport.tensors import to_array
 from tests.processes import gone
 
@@ -35,7 +36,7 @@ class Session:
         scope = {"feed": feed, "Array": Array}
         exec(self.code, scope)
         return Answer(tuple(scope.get("outputs", [("output", feed.inputs["x"])])))
-def open(folder, manifest, device, threads):
+def open(folder, manifest, setting):
     return Session((folder / manifest.entry).read_text())
 """
 
@@ -68,7 +69,7 @@ FEED = Feed({"x": to_array(torch.arange(3.0))}, ["tuple", []])
 
 
 def answer(room: Room, folder: Path, timeout: float = 20):
-    with room.open("scripted", folder, "cpu", 1, timeout) as session:
+    with room.open("scripted", folder, Setting(), timeout) as session:
         return session.run(FEED, 0)
 
 
@@ -140,13 +141,13 @@ x = feed.inputs["x"]
 assert x.strides == (1, 3) and x.numpy().tolist() == [[0, 3], [1, 4], [2, 5]]
 assert feed.inputs["empty"].shape == (0, 2) and feed.inputs["b"].numpy().item() is True
 """
-    with room.open("scripted", artifact(tmp_path, code), "cpu", 1, 20) as session:
+    with room.open("scripted", artifact(tmp_path, code), Setting(), 20) as session:
         session.run(Feed({name: to_array(tensor, strided=True) for name, tensor in tensors.items()}, ["tuple", []]), 0)
 
 
 def test_large_tensors_go_both_ways(room, tmp_path):
     big = to_array(torch.arange(20_000_000, dtype=torch.float32))
-    with room.open("scripted", artifact(tmp_path, ""), "cpu", 1, 60) as session:
+    with room.open("scripted", artifact(tmp_path, ""), Setting(), 60) as session:
         result = session.run(Feed({"x": big}, ["tuple", []]), 0)
     assert np.array_equal(result.outputs[0][1].numpy(), big.numpy())
 

@@ -1,0 +1,142 @@
+"""Environments: installations beside the session's own, in which a clean room opens artifacts (`onnx@production`).
+
+They are declared in the project's pyproject.toml and lie in the user's cache folder, one for each set of requirements:
+
+    [tool.modelport.environments]
+    production = ["onnxruntime==1.20.1", "numpy<2"]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_modelport.errors import UsageError, unknown
+from pytest_modelport.route import Route
+from pytest_modelport.target import parse
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_READY = "ready.json"
+_NAME = re.compile(r"[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What an installation holds, and where. Equal requirements under one name are one folder, for every project."""
+
+    name: str
+    requirements: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        import platformdirs
+
+        python = f"{sys.implementation.cache_tag}-{platform.machine()}"
+        digest = hashlib.blake2b("\0".join((python, *sorted(self.requirements))).encode(), digest_size=6).hexdigest()
+        return Path(platformdirs.user_cache_dir("pytest-modelport", appauthor=False), "environments", f"{self.name}-{digest}")
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "bin" / "python"
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """Versions of what was installed; empty until it is there."""
+        try:
+            found: dict[str, str] = json.loads((self.folder / _READY).read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found
+
+    @property
+    def summary(self) -> str:
+        """Its name with the versions of what it was asked to hold."""
+        from packaging.requirements import Requirement
+        from packaging.utils import canonicalize_name
+
+        held = {canonicalize_name(name): version for name, version in self.packages.items()}
+        asked = [canonicalize_name(Requirement(item).name) for item in self.requirements]
+        return f"{self.name}: {', '.join(f'{name} {held[name]}' for name in asked if name in held) or 'not there'}"
+
+    def finish(self, packages: Mapping[str, str]) -> None:
+        """Say that everything is installed. Written at once: what was cut off has no such file."""
+        partial = self.folder / f"{_READY}.partial"
+        partial.write_text(json.dumps(dict(sorted(packages.items())), indent=1))
+        partial.replace(self.folder / _READY)
+
+
+def variables() -> dict[str, str]:
+    """The variables of this process without those that would lend its packages to another interpreter."""
+    leave = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+    return {**{key: value for key, value in os.environ.items() if key not in leave}, "PYTHONNOUSERSITE": "1"}
+
+
+def declared(start: Path) -> dict[str, Environment]:
+    """The environments of the project that `start` lies in. Raises `UsageError` when they are not written as they should be."""
+    file = next((file for folder in (start, *start.parents) if _names_us(file := folder / "pyproject.toml")), None)
+    if file is None:
+        return {}
+    table = _table(file)
+    for key in table.keys() - {"environments"}:
+        raise unknown(f"key of tool.modelport in {file}", key, ("environments",))
+    environments = table.get("environments", {})
+    if not isinstance(environments, Mapping):
+        raise UsageError(f"tool.modelport.environments in {file} is {environments!r}: write NAME = [requirements]")
+    return {name: _environment(file, name, value) for name, value in environments.items()}
+
+
+def _names_us(file: Path) -> bool:
+    return file.is_file() and "tool.modelport" in file.read_text(errors="replace")
+
+
+def _table(file: Path) -> dict[str, Any]:
+    try:
+        table: dict[str, Any] = tomllib.loads(file.read_text()).get("tool", {}).get("modelport", {})
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file} is no TOML: {error}") from None
+    return table
+
+
+def _environment(file: Path, name: str, value: Any) -> Environment:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    where = f"environment {name!r} in {file}"
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{where}: a name has letters, digits, dots and dashes")
+    if not (isinstance(value, list) and value and all(isinstance(item, str) for item in value)):
+        raise UsageError(f"{where} is {value!r}: give a list of requirements")
+    for item in value:
+        try:
+            Requirement(item)
+        except InvalidRequirement as error:
+            raise UsageError(f"{where} has {item!r}, which is no requirement: {error}") from None
+    return Environment(name, tuple(value))
+
+
+def environment(name: str, known: Mapping[str, Environment]) -> Environment:
+    """The environment called `name`. Raises `UsageError` with the nearest match, or with how to declare one."""
+    if name in known:
+        return known[name]
+    if known:
+        raise unknown("environment", name, sorted(known))
+    raise UsageError(f"environment {name!r} is not declared: in pyproject.toml, [tool.modelport.environments] {name} = [...]")
+
+
+def require(routes: Iterable[Route], known: Mapping[str, Environment]) -> None:
+    """Raises `UsageError` for a route through an environment that is not declared."""
+    for route in routes:
+        if name := parse(route.target).environment:
+            environment(name, known)
