@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pytest_modelport.setting import Setting
 from pytest_modelport.signature import Signature
 from pytest_modelport.stopped import Stopped, evidence_of, stopped
 from pytest_modelport.target import Target
+from pytest_modelport.tolerance import Tolerance
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 from pytest_modelport.wire import Array
 from pytest_modelport.workspace import Workspace
@@ -57,6 +58,11 @@ class Bench:
     def environment(self) -> str:
         """The installation that opens the artifact; empty for the session's own."""
         return self._target.environment
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """What the user allows, and what the runtime's way of computing costs."""
+        return replace(self.case.tolerance, rounding=getattr(shelf.runtime(self.runtime), "ROUNDING", 1.0))
 
     @property
     def options(self) -> dict[str, Any]:

@@ -58,6 +58,10 @@ class Format(Protocol):
         """
 
 
+class CannotJudge(Exception):
+    """Raised by a runtime that cannot run on this host at all: the port may be right or wrong."""
+
+
 class Session(Protocol):
     """An artifact opened on one device."""
 
@@ -73,9 +77,11 @@ class Runtime(Protocol):
 
     REQUIRES: Mapping[str, str]
     DEVICES: tuple[str, ...]
-    OPENS: str
+    OPENS: tuple[str, ...]
+    """The kinds of artifacts it opens."""
     EXTRA: str
     # Optional: `OPTIONS`, as a format's: what a route may ask of the session, `onnx(optimization=disabled)`.
+    # Optional: `ROUNDING`, how many times further than a plain sum's its results may lie from the oracle, with the reason.
     # Optional: `REFEREE = True`, where its word tells whether the file or another runtime is wrong.
     # Optional: `PRELOAD`, names of modules that opening imports beside REQUIRES, for the clean room to have early.
 
@@ -103,7 +109,7 @@ class LiveRuntime(Protocol):
 
     REQUIRES: Mapping[str, str]
     DEVICES: tuple[str, ...]
-    OPENS: str
+    OPENS: tuple[str, ...]
     EXTRA: str
     LIVE: bool
 

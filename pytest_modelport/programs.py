@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_modelport import tree
@@ -44,6 +45,40 @@ def unsized(request: Request) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
     """The promise of a port that takes whatever sizes the subject takes: inputs and outputs."""
     inputs = tuple(request.value(item.name, (None,) * item.tensor.dim()) for item in request.inputs.tensors)
     return inputs, _unknown(request.outputs)
+
+
+def flat_program(request: Request) -> torch.export.ExportedProgram:
+    """The subject behind flat tensors, exported: for formats that know their inputs and outputs by position."""
+    import torch
+
+    module, args, kwargs, shapes = arguments(request, "flat", export_dim)
+    with torch.no_grad():
+        return torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
+
+
+def varying(request: Request, name: str) -> dict[int, str]:
+    """The axes of an input that may vary, each with the name of its dim."""
+    axes = request.shapes.axes.get(name, {})
+    dims = {axis: dim for axis, dim in axes.items() if dim is not None and not isinstance(dim, int)}
+    return {axis: dim if isinstance(dim, str) else getattr(dim, "__name__", f"{name}_{axis}") for axis, dim in dims.items()}
+
+
+def declared(request: Request) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """The promise of a port whose file is not read back: the sample's sizes, and names for those that were to vary."""
+    inputs = []
+    for item in request.inputs.tensors:
+        names = varying(request, item.name)
+        inputs.append(request.value(item.name, tuple(names.get(axis, size) for axis, size in enumerate(item.tensor.shape))))
+    return tuple(inputs), _unknown(request.outputs)
+
+
+def opaque(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str, ...]]:  # noqa: ARG001
+    """What a file says that nothing but its own runtime can read: nothing."""
+    return (), (), ()
+
+
+#: A note for formats without a way to read weights back.
+UNREADABLE = "its weights are compiled in and cannot be read back: parity alone speaks for them"
 
 
 def notes(call: str) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ def library(name: str) -> Library:
 
 def openers(kind: str) -> tuple[str, ...]:
     """The runtimes that open artifacts of this kind."""
-    return tuple(name for name in names("runtimes") if kind == runtime(name).OPENS)
+    return tuple(name for name in names("runtimes") if kind in runtime(name).OPENS)
 
 
 def targets() -> tuple[str, ...]:
@@ -112,7 +112,14 @@ def canonical(text: str) -> str:
 
 def missing(requires: Mapping[str, str]) -> tuple[str, ...]:
     """The requirements (`REQUIRES`: import name -> requirement) whose package is not installed. Imports nothing."""
-    return tuple(requirement for module, requirement in requires.items() if importlib.util.find_spec(module) is None)
+    return tuple(requirement for module, requirement in requires.items() if not _there(module))
+
+
+def _there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
 
 
 def install(extra: str, requirements: tuple[str, ...]) -> str:

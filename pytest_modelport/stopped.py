@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_modelport.contract import CannotJudge
 from pytest_modelport.isolate import Crashed, Ending, Raised, TimedOut
 from pytest_modelport.verdict import Outcome, Stage
 
@@ -26,6 +27,8 @@ def stopped(stage: Stage, ending: Ending, doing: str) -> Stopped:
     if isinstance(ending, Raised):
         if ending.cause.storage:
             return Stopped(stage, Outcome.ERROR, f"{doing}: {ending.cause.headline}", evidence)
+        if ending.cause.type == CannotJudge.__name__:
+            return Stopped(stage, Outcome.INCONCLUSIVE, ending.cause.message, evidence)
         return Stopped(stage, Outcome.FAILED, f"{doing} fails: {ending.cause.headline}", evidence)
     if isinstance(ending, Crashed):
         return Stopped(stage, Outcome.CRASHED, f"{ending.signal} in {doing}", evidence)

@@ -31,12 +31,14 @@ class Tolerance:
     """What the user allows instead of, or beside, the measured allowance.
 
     rtol, atol: as in torch.testing.assert_close, against eager; both or none. undecided: the share of integer or bool elements
-    that may differ where the subject's own evaluations disagree.
+    that may differ where the subject's own evaluations disagree. rounding: how much further from the oracle the runtime's
+    own arithmetic may lie than a plain one (`Runtime.ROUNDING`).
     """
 
     rtol: float | None = None
     atol: float | None = None
     undecided: float = 0.0
+    rounding: float = 1.0
 
     def __post_init__(self) -> None:
         if (self.rtol is None) != (self.atol is None):
@@ -46,6 +48,11 @@ class Tolerance:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
                 raise UsageError(f"{name} is {value!r}: give a number that is not negative")
+
+    @property
+    def factor(self) -> float:
+        """How many times the noise a port may lie away from the oracle."""
+        return NOISE_FACTOR * self.rounding
 
     @property
     def fixed(self) -> bool:
@@ -84,7 +91,8 @@ def judge(
         return Opinion(Outcome.FAILED, f"NaN/inf pattern of {place} differs in {comparison.nonfinite} elements", 1e8)
     if comparison.different:
         return _integers(comparison, tolerance, place)
-    return _floats(comparison, place, linear, fixed=fallback or tolerance.fixed)
+    fixed = fallback or tolerance.fixed
+    return _floats(comparison, place, linear, 1.0 if fixed else tolerance.factor, fixed=fixed)
 
 
 def _integers(comparison: Comparison, tolerance: Tolerance, place: str) -> Opinion:
@@ -101,8 +109,7 @@ def _integers(comparison: Comparison, tolerance: Tolerance, place: str) -> Opini
     )
 
 
-def _floats(comparison: Comparison, place: str, linear: Callable[[], bool], *, fixed: bool) -> Opinion:
-    limit = 1.0 if fixed else NOISE_FACTOR
+def _floats(comparison: Comparison, place: str, linear: Callable[[], bool], limit: float, *, fixed: bool) -> Opinion:
     if comparison.score > limit:
         times = f"{comparison.score / limit:.3g}x" if math.isfinite(comparison.score) else "infinitely many times"
         return Opinion(Outcome.FAILED, f"{place} is wrong: error is {times} what is allowed", comparison.score / limit)
@@ -127,4 +134,4 @@ def allowance(tolerance: Tolerance, *, evaluations: int, fallback: bool) -> dict
         return {"source": "given by the test", "rtol": tolerance.rtol, "atol": tolerance.atol}
     if fallback:
         return {"source": "torch.testing's table for the dtype: the subject's noise could not be measured"}
-    return {"source": f"noise of {evaluations} evaluations around the float64 oracle", "factor": NOISE_FACTOR}
+    return {"source": f"noise of {evaluations} evaluations around the float64 oracle", "factor": tolerance.factor}

@@ -16,7 +16,7 @@ from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Raised
 from pytest_modelport.reference import EVALUATIONS, Reference
 from pytest_modelport.stopped import Stopped, stopped
-from pytest_modelport.tolerance import NOISE_FACTOR, Opinion, allowance, judge
+from pytest_modelport.tolerance import Opinion, allowance, judge
 from pytest_modelport.verdict import Outcome, Stage, Verdict, jsonable
 from pytest_modelport.wire import Array
 
@@ -170,7 +170,7 @@ class _Finding:
         return self.bench.verdict("parity", stage, opinion.outcome, opinion.reason, evidence, notes)
 
     def _opinions(self) -> list[tuple[Comparison, Opinion]]:
-        tolerance, fallback = self.bench.case.tolerance, self._fallback
+        tolerance, fallback = self.bench.tolerance, self._fallback
         found = []
         for pair in self.pairs:
             expected = pair.expected
@@ -208,12 +208,14 @@ class _Finding:
 
     def _figures(self, comparison: Comparison) -> dict[str, Any]:
         """The evidence behind the comparison that decides, JSON only."""
-        source = allowance(self.bench.case.tolerance, evaluations=self.reference.evaluations + 1, fallback=self._fallback)
+        source = allowance(self.bench.tolerance, evaluations=self.reference.evaluations + 1, fallback=self._fallback)
         return {"comparison": jsonable(asdict(comparison)), "allowance": source, "needs": jsonable(comparison.score)}
 
     def _summary(self, opinions: list[tuple[Comparison, Opinion]]) -> str:
         score = max((comparison.score for comparison, _ in opinions), default=0.0)
-        measured = "of the given tolerance" if self.bench.case.tolerance.fixed else f"x noise, allowed {NOISE_FACTOR:g}"
+        measured = (
+            "of the given tolerance" if self.bench.tolerance.fixed else f"x noise, allowed {self.bench.tolerance.factor:g}"
+        )
         calls = len({comparison.call for comparison, _ in opinions})
         outputs = len({comparison.name for comparison, _ in opinions})
         return f"{score:.2g} {measured}; {outputs} output{'s' * (outputs > 1)}, {calls} calls"

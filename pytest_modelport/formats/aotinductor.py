@@ -38,8 +38,7 @@ def export(request: Request) -> Exported:
             program, package_path=str(request.folder / _ENTRY), inductor_configs=dict(request.options)
         )
     inputs, outputs, ranges = programs.promise(program, request)
-    note = "its weights are compiled in and cannot be read back: parity alone speaks for them"
-    return Exported(_ENTRY, call, inputs, outputs, ranges, versions("torch"), (*programs.notes(call), note))
+    return Exported(_ENTRY, call, inputs, outputs, ranges, versions("torch"), (*programs.notes(call), programs.UNREADABLE))
 
 
 def absent(options: Mapping[str, Any]) -> str:  # noqa: ARG001

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from pytest_modelport import onnxfile, programs
+from pytest_modelport import onnxexport, onnxfile, programs
 from pytest_modelport.export import Exported, Request, versions
 
 REQUIRES = {"torch": "torch", "onnx": "onnx>=1.16", "onnxscript": "onnxscript>=0.5"}
@@ -14,7 +14,8 @@ RUNTIME = "onnxruntime"
 EXTRA = "onnx"
 SUFFIXES = (".onnx",)
 CALL = "named"
-OPTIONS = {"opset": int, "optimize": bool, "external_data": bool}
+#: value_info: whether the file keeps the shapes of values inside, which other runtimes than ONNX Runtime hold it to.
+OPTIONS = {"opset": int, "optimize": bool, "external_data": bool, "value_info": bool}
 
 _ENTRY = "model.onnx"
 constants, inspect = onnxfile.constants, onnxfile.inspect
@@ -22,29 +23,11 @@ constants, inspect = onnxfile.constants, onnxfile.inspect
 
 def export(request: Request) -> Exported:
     """Export, then read names, dtypes and dims back from the file. Raises `WrongArtifact` when they are not those asked for."""
-    import torch
-
-    call = programs.call_style(request)
-    module, args, kwargs, shapes = programs.arguments(request, call, lambda value: value)
-    if args and isinstance(args[-1], dict) and not kwargs:
-        args = (*args, {})  # torch.onnx.export takes a dict that comes last for keyword arguments
-    weights = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values() if hasattr(tensor, "numel"))
-    torch.onnx.export(
-        module,
-        args,
-        str(request.folder / _ENTRY),
-        kwargs=kwargs,
-        dynamo=True,
-        input_names=[item.name for item in request.inputs.tensors],
-        output_names=list(request.outputs),
-        dynamic_shapes=shapes,
-        opset_version=request.options.get("opset"),
-        optimize=request.options.get("optimize", True),
-        external_data=request.options.get("external_data", weights > onnxfile.EMBEDDED_BYTES),
-        verbose=False,
-    )
+    notes = onnxexport.dynamo(request, request.folder / _ENTRY)
+    if not request.options.get("value_info", True):
+        onnxfile.strip_value_info(request.folder / _ENTRY)
     inputs, outputs = onnxfile.checked(request.folder / _ENTRY, request)
-    return Exported(_ENTRY, CALL, inputs, outputs, {}, versions("torch", "onnx", "onnxscript"), programs.notes(call))
+    return Exported(_ENTRY, CALL, inputs, outputs, {}, versions("torch", "onnx", "onnxscript"), notes)
 
 
 def warm() -> None:

@@ -11,7 +11,7 @@ from pytest_modelport.torchcall import TorchSession
 
 REQUIRES = {"torch": "torch"}
 DEVICES = ("cpu", "cuda")
-OPENS = "aotinductor"
+OPENS = ("aotinductor",)
 EXTRA = ""
 PRELOAD = ("torch._inductor",)
 

@@ -15,7 +15,7 @@ from pytest_modelport.torchcall import TorchSession, traced
 
 REQUIRES = {"torch": "torch"}
 DEVICES = ("cpu", "cuda")
-OPENS = "exported_program"
+OPENS = ("exported_program",)
 PRELOAD = ("torch.export.pt2_archive",)  # what torch.export.load imports
 EXTRA = ""
 

@@ -11,7 +11,7 @@ from pytest_modelport.torchcall import TorchSession, callable_of
 
 REQUIRES = {"torch": "torch"}
 DEVICES = ("cpu", "cuda")
-OPENS = "state_dict"
+OPENS = ("state_dict",)
 EXTRA = ""
 LIVE = True
 

@@ -14,7 +14,7 @@ from pytest_modelport.wire import Array
 
 REQUIRES = {"onnxruntime": "onnxruntime>=1.17"}
 DEVICES = ("cpu", "cuda")
-OPENS = "onnx"
+OPENS = ("onnx",)
 EXTRA = "onnx"
 REFEREE = True
 OPTIONS = {"optimization": ("disabled", "basic", "extended", "all")}

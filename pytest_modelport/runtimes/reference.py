@@ -14,7 +14,7 @@ from pytest_modelport.wire import Array
 
 REQUIRES = {"onnx": "onnx>=1.16"}
 DEVICES = ("cpu",)
-OPENS = "onnx"
+OPENS = ("onnx",)
 EXTRA = "onnx"
 REFEREE = True
 

@@ -15,7 +15,7 @@ from pytest_modelport.torchcall import TorchSession, callable_of
 
 REQUIRES = {"torch": "torch"}
 DEVICES = ("cpu", "cuda")
-OPENS = "torch_compile"
+OPENS = ("torch_compile",)
 EXTRA = ""
 LIVE = True
 

@@ -14,7 +14,7 @@ from pytest_modelport.torchcall import TorchSession, traced
 
 REQUIRES = {"torch": "torch"}
 DEVICES = ("cpu", "cuda")
-OPENS = "torchscript"
+OPENS = ("torchscript",)
 EXTRA = ""
 
 

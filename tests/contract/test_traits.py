@@ -34,6 +34,9 @@ KNOWN: dict[tuple[str, str], str] = {
 }
 
 
+#: Deployment runtimes are asked in tests/contract/test_deployment.py.
+OURS = [target for target in shelf.targets() if shelf.format_(shelf.target(target).format).EXTRA in ("", "onnx")]
+OURS = [target for target in OURS if shelf.runtime(shelf.target(target).runtime).EXTRA in ("", "onnx")]
 #: Targets that take a compiler's time, and the traits that are worth it.
 SLOW = {"aotinductor", "torch_compile"}
 WORTH_IT = {"batch_norm", "dataclass_input", "half", "lstm", "nested_input"}
@@ -49,7 +52,7 @@ def test_a_trait_through_every_target(name, prove):
     modes, threads = [part.training for part in model.modules()], torch.get_num_threads()
     settings = torch.backends.mkldnn.enabled, torch.backends.mha.get_fastpath_enabled(), torch.is_grad_enabled()
 
-    report = prove([target for target in shelf.targets() if target not in SLOW or name in WORTH_IT], model, args, kwargs)
+    report = prove([target for target in OURS if target not in SLOW or name in WORTH_IT], model, args, kwargs)
 
     for route, verdicts in report.routes.items():
         outcome = KNOWN.get((name, route.target), "passed")

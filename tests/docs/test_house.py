@@ -24,7 +24,7 @@ FLOORS = [
     ("making", "feeding", "loading"),
     ("workspace", "cleanroom"),
     ("formats", "runtimes", "transforms", "libraries"),
-    ("programs", "torchcall", "onnxfile", "jitfile"),
+    ("programs", "torchcall", "ordered", "onnxfile", "onnxexport", "jitfile", "openvinofile", "ireefile", "executorchfile"),
     ("request", "shelf"),
     ("reports", "explain"),
 ]

@@ -27,7 +27,7 @@ from tests.processes import gone
 SCRIPTED = """
 from pytest_modelport.feed import Answer
 from pytest_modelport.wire import Array
-REQUIRES, DEVICES, OPENS, EXTRA = {}, ("cpu",), "script", ""
+REQUIRES, DEVICES, OPENS, EXTRA = {}, ("cpu",), ("script",), ""
 class Session:
     options = {"scripted": True}
     def __init__(self, code):

@@ -1,0 +1,41 @@
+"""ExecuTorch programs. Shared by the formats, which differ in their backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pytest_modelport import programs
+from pytest_modelport.artifact import Value
+from pytest_modelport.export import Exported, Request, versions
+
+REQUIRES = {"torch": "torch", "executorch": "executorch>=1.0"}
+ENTRY = "model.pte"
+inspect, warm = programs.opaque, programs.warm
+
+
+def export(request: Request, partitioners: list[Any]) -> Exported:
+    """Lower the program for these backends. Raises what ExecuTorch raises, for dims without an upper bound among others."""
+    from executorch.exir import to_edge_transform_and_lower
+
+    program = programs.flat_program(request)
+    promise = programs.promise(program, request)
+    unbounded = _unbounded(*promise)
+    if unbounded:
+        raise ValueError(
+            f"ExecuTorch plans memory for the largest size: {unbounded} has none; give torch.export.Dim(name, max=...)"
+        )
+    lowered = to_edge_transform_and_lower(program, partitioner=partitioners).to_executorch()
+    (request.folder / ENTRY).write_bytes(lowered.buffer)
+    return Exported(ENTRY, "flat", *promise, versions("torch", "executorch"), (programs.UNREADABLE,))
+
+
+def _unbounded(inputs: Iterable[Value], _: object, ranges: programs.Ranges) -> str:
+    """The first axis of an input that may grow without end."""
+    found = (
+        f"axis {axis} of {value.name}"
+        for value in inputs
+        for axis, size in enumerate(value.shape or ())
+        if isinstance(size, str) and ranges.get(size, (0, None))[1] is None
+    )
+    return next(found, "")

@@ -1,0 +1,44 @@
+"""MNN, converted from an ONNX file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from pytest_modelport import onnxexport, onnxfile, programs
+from pytest_modelport.export import Exported, Request, versions
+
+REQUIRES = {"torch": "torch", "onnx": "onnx>=1.17", "onnxscript": "onnxscript>=0.5", "MNN": "MNN>=3.2"}
+DEVICES = ("cpu",)
+KIND = "mnn"
+RUNTIME = "mnn"
+EXTRA = "mnn"
+SUFFIXES = (".mnn",)
+CALL = "named"
+#: exporter: which of torch's two makes the ONNX file.
+OPTIONS = {"exporter": ("dynamo", "legacy")}
+
+_ENTRY = "model.mnn"
+inspect, warm = programs.opaque, programs.warm
+#: MNN's Python package gives no way to read a model's weights.
+constants = None
+#: The converter itself. Its command line tool would also report usage and install packages.
+_CONVERT = "import sys, _tools; _tools.mnnconvert(sys.argv)"
+
+
+def export(request: Request) -> Exported:
+    """Export to ONNX and convert, in a process that may crash. Raises `RuntimeError` with the converter's last word."""
+    onnx = request.folder / "model.onnx"
+    write = onnxexport.legacy if request.options.get("exporter") == "legacy" else onnxexport.dynamo
+    notes = write(request, onnx)
+    promise = onnxfile.promise(onnx)
+    command = [sys.executable, "-c", _CONVERT, "-f", "ONNX", "--modelFile", str(onnx)]
+    command += ["--MNNModel", str(request.folder / _ENTRY), "--bizCode", "modelport"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    onnx.unlink()
+    if ended.returncode or not (request.folder / _ENTRY).exists():
+        lines = [line.strip() for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
+        raise RuntimeError(
+            f"MNN cannot convert the ONNX file (status {ended.returncode}): {lines[-1] if lines else 'no reason given'}"
+        )
+    return Exported(_ENTRY, "named", *promise, {}, versions("torch", "onnx", "MNN"), (*notes, programs.UNREADABLE))

@@ -1,0 +1,77 @@
+"""ncnn: a traced module, converted by pnnx.
+
+ncnn has no batch axis: the first axis of every input and output is taken for one, and each of its samples is a call.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import warnings
+from pathlib import Path
+
+from pytest_modelport import jitfile, programs
+from pytest_modelport.artifact import Value
+from pytest_modelport.export import Exported, Request, versions
+
+REQUIRES = {"torch": "torch", "pnnx": "pnnx>=20250530", "ncnn": "ncnn>=1.0.20250503"}
+DEVICES = ("cpu",)
+KIND = "ncnn"
+RUNTIME = "ncnn"
+EXTRA = "ncnn"
+SUFFIXES = (".param",)
+CALL = "named"
+
+_NAME = "model"
+_ENTRY = f"{_NAME}.ncnn.param"
+#: ncnn's weights have no names and no shapes.
+constants = None
+
+
+def export(request: Request) -> Exported:
+    """Trace with one sample of the batch, and convert. Raises `RuntimeError` with pnnx's last word."""
+    import pnnx
+    import torch
+
+    module, args, _, _ = programs.arguments(request, "flat", str)
+    sizes = {tensor.shape[0] if tensor.dim() > 1 else 0 for tensor in args}
+    if len(sizes) != 1 or 0 in sizes:
+        raise ValueError("ncnn has no batch axis, so every input needs the same first axis and one more")
+    single = tuple(tensor[:1].contiguous() for tensor in args)
+    with warnings.catch_warnings(record=True) as caught, torch.no_grad():
+        warnings.simplefilter("always")
+        torch.jit.save(torch.jit.trace(module, single, check_trace=False, strict=False), request.folder / f"{_NAME}.pt")
+    shapes = ",".join(f"[{','.join(map(str, tensor.shape))}]{_letter(tensor)}" for tensor in single)
+    command = [pnnx.EXEC_PATH, f"{_NAME}.pt", f"inputshape={shapes}", "fp16=0"]
+    ended = subprocess.run(command, cwd=request.folder, capture_output=True, text=True, check=False)
+    if ended.returncode or not (request.folder / _ENTRY).exists():
+        lines = [line.strip() for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
+        raise RuntimeError(
+            f"pnnx cannot convert the module (status {ended.returncode}): {lines[-1] if lines else 'no reason given'}"
+        )
+    for path in request.folder.iterdir():
+        if not path.name.startswith(f"{_NAME}.ncnn."):
+            path.unlink()
+    return Exported(
+        _ENTRY,
+        "flat",
+        *programs.declared(request),
+        {},
+        versions("torch", "pnnx"),
+        (*jitfile.frozen(caught), programs.UNREADABLE),
+    )
+
+
+def _letter(tensor: object) -> str:
+    """Pnnx's word for a dtype."""
+    name = str(getattr(tensor, "dtype", "")).removeprefix("torch.")
+    words = {"float32": "f32", "float16": "f16", "float64": "f64", "int64": "i64", "int32": "i32", "int8": "i8", "uint8": "u8"}
+    if name not in words:
+        raise ValueError(f"pnnx takes no {name}: give {', '.join(words)}")
+    return words[name]
+
+
+def inspect(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str, ...]]:
+    """The weights' file. Raises `ValueError` when it is no ncnn graph."""
+    if not path.read_bytes().startswith(b"7767517"):
+        raise ValueError(f"{path.name} is not a graph that ncnn reads")
+    return (), (), (path.with_suffix(".bin").name,)

@@ -1,0 +1,39 @@
+"""OpenVINO IR converted from the module itself (`openvino.convert_model(module, example_input=...)`), which traces it."""
+
+from __future__ import annotations
+
+import warnings
+
+from pytest_modelport import jitfile, openvinofile, programs
+from pytest_modelport.export import Exported, Request, versions
+
+REQUIRES = {"torch": "torch", "openvino": "openvino>=2025.0"}
+DEVICES = ("cpu",)
+KIND = "openvino"
+RUNTIME = "openvino"
+EXTRA = "openvino"
+SUFFIXES = (".xml",)
+CALL = "named"
+OPTIONS = openvinofile.OPTIONS
+
+constants, inspect = openvinofile.constants, openvinofile.inspect
+
+
+def export(request: Request) -> Exported:
+    """Convert behind flat tensors: OpenVINO names nothing. Dims that may vary are given to it, all others are fixed."""
+    import openvino
+    import torch
+
+    module, args, _, _ = programs.arguments(request, "flat", str)
+    shapes = [
+        openvino.PartialShape(
+            [-1 if axis in programs.varying(request, item.name) else size for axis, size in enumerate(item.tensor.shape)]
+        )
+        for item in request.inputs.tensors
+    ]
+    with warnings.catch_warnings(record=True) as caught, torch.no_grad():
+        warnings.simplefilter("always")
+        model = openvino.convert_model(module, example_input=args, input=shapes)
+    openvinofile.save(model, request.folder / openvinofile.ENTRY, dict(request.options))
+    inputs, outputs = programs.declared(request)
+    return Exported(openvinofile.ENTRY, "flat", inputs, outputs, {}, versions("torch", "openvino"), jitfile.frozen(caught))

@@ -1,0 +1,45 @@
+"""ExecuTorch programs in its Python runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_modelport import ordered
+from pytest_modelport.artifact import Manifest
+from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.setting import Setting
+
+REQUIRES = {"torch": "torch", "executorch": "executorch>=1.0"}
+DEVICES = ("cpu",)
+OPENS = ("executorch",)
+EXTRA = "executorch"
+PRELOAD = ("executorch.runtime",)
+
+
+class ExecutorchSession:
+    """The program's method `forward`."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        import importlib.metadata
+
+        from executorch.runtime import Runtime
+
+        self._program = Runtime.get().load_program(path)  # the method lives only as long as its program
+        self._method = self._program.load_method("forward")
+        if self._method is None:
+            raise RuntimeError("the program has no method 'forward'")
+        self._manifest = manifest
+        self.options = {"executorch": importlib.metadata.version("executorch")}
+
+    def run(self, feed: Feed) -> Answer:
+        """One call. What it returns is copied: its memory belongs to the program."""
+        from pytest_modelport.tensors import to_array, to_tensor
+
+        names = [value.name for value in self._manifest.inputs] or list(feed.inputs)
+        results = self._method.execute([to_tensor(feed.inputs[name], "cpu").contiguous() for name in names])
+        return ordered.answer(self._manifest, [to_array(result.clone()) for result in results])
+
+
+def open(folder: Path, manifest: Manifest, setting: Setting) -> ExecutorchSession:  # noqa: ARG001
+    """Load the program. Raises what ExecuTorch raises."""
+    return ExecutorchSession(folder / manifest.entry, manifest)

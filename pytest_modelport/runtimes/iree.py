@@ -1,0 +1,62 @@
+"""IREE modules on its CPU driver, and ONNX files compiled to one when they are opened."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pytest_modelport import ireefile, ordered
+from pytest_modelport.artifact import Manifest
+from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.setting import Setting
+
+REQUIRES = ireefile.REQUIRES
+DEVICES = ("cpu",)
+OPENS = ("iree", "onnx")
+EXTRA = "iree"
+
+
+class IreeSession:
+    """A module's one public function, run synchronously in one thread."""
+
+    def __init__(self, module: bytes, manifest: Manifest) -> None:
+        import iree.compiler.version
+        import iree.runtime
+
+        context = iree.runtime.SystemContext(config=iree.runtime.Config("local-sync"))
+        loaded = iree.runtime.VmModule.copy_buffer(context.instance, module)
+        context.add_vm_module(loaded)
+        (name,) = [name for name in loaded.function_names if not name.startswith("_") and not name.endswith("$async")]
+        self._function = context.modules[loaded.name][name]
+        self._manifest = manifest
+        self.options = {"driver": "local-sync", "intra_op_threads": 1, "iree": iree.compiler.version.VERSION}
+
+    def run(self, feed: Feed) -> Answer:
+        """One call."""
+        results: Any = self._function(*ordered.arrays(self._manifest, feed))
+        found = results if isinstance(results, (tuple, list)) else (results,)
+        return ordered.answer(self._manifest, [result.to_host() for result in found])
+
+
+def open(folder: Path, manifest: Manifest, setting: Setting) -> IreeSession:  # noqa: ARG001
+    """Load the module, or import and compile an ONNX file first. Raises what IREE raises."""
+    path = folder / manifest.entry
+    if path.suffix == ".onnx":
+        path = _compiled(path)
+    return IreeSession(path.read_bytes(), manifest)
+
+
+def _compiled(onnx: Path) -> Path:
+    """The module made of an ONNX file, in the clean room's own scratch."""
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(prefix="modelport-iree-"))
+    imported, module = folder / "model.mlir", folder / "model.vmfb"
+    command = [sys.executable, "-m", "iree.compiler.tools.import_onnx", str(onnx), "-o", str(imported)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise RuntimeError(f"IREE cannot import the file: {ireefile.said(ended.stderr)}")
+    ireefile.compile_to(imported, module, "onnx")
+    return module

@@ -1,0 +1,51 @@
+"""OpenVINO IR and ONNX files in OpenVINO, on its CPU plugin, in float32 unless the route asks for something else.
+
+OpenVINO's own default depends on the host: on processors that have bfloat16 units it computes in bfloat16.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pytest_modelport import ordered
+from pytest_modelport.artifact import Manifest
+from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.setting import Setting
+
+REQUIRES = {"openvino": "openvino>=2025.0"}
+DEVICES = ("cpu",)
+OPENS = ("openvino", "onnx")
+EXTRA = "openvino"
+OPTIONS = {"precision": ("f32", "bf16", "f16", "default")}
+
+
+class OpenvinoSession:
+    """A compiled model. Every input is set at every call: one that is left out would keep its last value."""
+
+    def __init__(self, path: Path, manifest: Manifest, setting: Setting) -> None:
+        import openvino
+
+        precision = setting.options.get("precision", "f32")
+        config: dict[str, Any] = {"INFERENCE_NUM_THREADS": setting.threads}
+        if precision != "default":
+            config["INFERENCE_PRECISION_HINT"] = precision
+        core = openvino.Core()
+        self._compiled = core.compile_model(core.read_model(path), "CPU", config)
+        self._manifest = manifest
+        self.options = {
+            "precision": self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string(),
+            "intra_op_threads": setting.threads,
+            "openvino": openvino.__version__,
+        }
+
+    def run(self, feed: Feed) -> Answer:
+        """One call."""
+        given = ordered.arrays(self._manifest, feed)
+        results = self._compiled.create_infer_request().infer(dict(enumerate(given)))
+        return ordered.answer(self._manifest, [results[output] for output in self._compiled.outputs])
+
+
+def open(folder: Path, manifest: Manifest, setting: Setting) -> OpenvinoSession:
+    """Read and compile. Raises what OpenVINO raises."""
+    return OpenvinoSession(folder / manifest.entry, manifest, setting)

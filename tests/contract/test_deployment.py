@@ -1,0 +1,50 @@
+"""Deployment runtimes against the table of what really becomes of known models (fixtures/deployment.py)."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures import deployment
+from pytest_modelport import shelf
+from pytest_modelport.verdict import worst
+
+MODELS = ("cnn", "encoder", "lstm")
+
+
+def needs(target):
+    parsed = shelf.target(target)
+    return {**shelf.format_(parsed.format).REQUIRES, **shelf.runtime(parsed.runtime).REQUIRES}
+
+
+@pytest.mark.parametrize("target", deployment.TARGETS)
+@pytest.mark.parametrize("name", MODELS)
+def test_what_becomes_of_a_model_is_what_is_known(name, target, prove):
+    if missing := shelf.missing(needs(target)):
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    model, example, other = deployment.case(name)
+    report = prove([target], model, example, samples=[other], dynamic_shapes=deployment.shapes())
+    verdict = worst(report.verdicts)
+    outcome, stage, words = deployment.KNOWN.get((name, target), ("passed", "compare", ""))
+    assert (str(verdict.outcome), str(verdict.stage)) == (outcome, stage), verdict
+    assert words in verdict.reason
+
+
+def test_every_deployment_target_is_in_the_table():
+    extras = {
+        name: {shelf.format_(shelf.target(name).format).EXTRA, shelf.runtime(shelf.target(name).runtime).EXTRA}
+        for name in shelf.targets()
+    }
+    deployed = {name for name, found in extras.items() if found - {"", "onnx"}}
+    legacy = {name for name in deployed if name.startswith("onnx_legacy:")}  # the same runtimes on the older exporter's files
+    assert deployed - legacy == set(deployment.TARGETS)
+
+
+@pytest.mark.parametrize("target", ["openvino(precision=bf16)", "onnx(precision=bf16):openvino"])
+def test_bfloat16_that_a_processor_chooses_is_caught(target, prove):
+    pytest.importorskip("openvino")
+    model, example, _ = deployment.case("encoder")
+    report = prove([target], model, example)
+    parity = report.verdicts[0]
+    assert str(parity.outcome) == "failed", report
+    assert "is wrong" in parity.reason
+    assert parity.evidence["comparison"]["count"] > 0
