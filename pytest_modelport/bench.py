@@ -21,7 +21,7 @@ from pytest_modelport.feeding import feed
 from pytest_modelport.isolate import Crashed, Ending, Raised, forks
 from pytest_modelport.reference import Reference, SubjectFailed
 from pytest_modelport.route import Route
-from pytest_modelport.sample import Call, Rejected
+from pytest_modelport.sample import Call, Rejected, Sample
 from pytest_modelport.setting import Setting
 from pytest_modelport.signature import Signature
 from pytest_modelport.stopped import Stopped, evidence_of, stopped
@@ -199,6 +199,11 @@ class Bench:
         self._import(room)
         feeds = [(self.feed(call), call.seed) for call in self.case.calls[: step + 1]]
         return room.trace(self.runtime, self.artifact.folder, setting, feeds, self.case.timeout)
+
+    def fed(self, sample: Sample, *, without: str = "") -> Feed:
+        """A sample for the artifact whether it promised to take it or not, perhaps without one of its inputs."""
+        whole = feed(self.case, self.artifact.manifest, Call(sample, self.case.seed, "a probe"), promised=False)
+        return Feed({name: array for name, array in whole.inputs.items() if name != without}, whole.spec)
 
     def feed(self, call: Call) -> Feed:
         """One call's inputs for the artifact. Raises `Stopped` when the artifact has no place for them."""

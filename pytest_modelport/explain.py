@@ -63,6 +63,8 @@ def _facts(verdict: Verdict) -> list[tuple[str, str]]:
     rows += _calls(evidence.get("calls"))
     rows += _cause(evidence.get("cause"))
     rows += [(key, f"{name}: {said}") for key in ("damaged", "unexplained") for name, said in evidence.get(key, {}).items()][:5]
+    loose = [(label, said) for label, said in evidence.get("probes", {}).items() if "port refuses" not in said]
+    rows += [("probe", f"{label}: {said}") for label, said in loose[:6]]
     tail = str(evidence.get("tail", "")).strip()
     return rows + ([("last words", line) for line in tail.splitlines()[-_TAIL_LINES:]] if tail else [])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_modelport.artifact import Manifest
+from pytest_modelport.artifact import Manifest, Value
 from pytest_modelport.case import Case
 from pytest_modelport.feed import Feed
 from pytest_modelport.sample import Call
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from pytest_modelport.subject import Inputs
 
 
-def feed(case: Case, manifest: Manifest, call: Call) -> Feed:
-    """One call's inputs for an artifact. Raises `Stopped` when the artifact has no place for them."""
+def feed(case: Case, manifest: Manifest, call: Call, *, promised: bool = True) -> Feed:
+    """One call's inputs for an artifact.
+
+    promised: hold them to what the artifact promises to take, because many runtimes do not. Raises `Stopped` when the artifact
+    has no place for them.
+    """
     from pytest_modelport.subject import inputs
     from pytest_modelport.tensors import to_array
 
@@ -29,7 +33,25 @@ def feed(case: Case, manifest: Manifest, call: Call) -> Feed:
             raise Stopped(Stage.RUN, Outcome.FAILED, f"the port cannot be given {call.label}: {problem}")
     if manifest.brought and manifest.call == "named":
         arrays = _renamed(arrays, [value.name for value in manifest.inputs])
+    if promised and manifest.call != "natural":
+        for value in manifest.inputs:
+            if problem := _broken(value, arrays.get(value.name)):
+                raise Stopped(Stage.RUN, Outcome.FAILED, f"the port takes no {call.label}: {problem}")
     return Feed(arrays, given.spec)
+
+
+def _broken(promised: Value, given: Array | None) -> str:
+    """How an array is not what the artifact promises to take; empty when it is."""
+    if given is None:
+        return f"its input {promised.name!r} gets no tensor"
+    if promised.dtype and promised.dtype != given.dtype:
+        return f"its input {promised.name!r} is {promised.dtype}, here it is {given.dtype}"
+    if promised.shape is None:
+        return ""
+    sizes = [size if isinstance(size, int) else None for size in promised.shape]
+    fits = len(sizes) == len(given.shape) and all(size in (None, got) for size, got in zip(sizes, given.shape, strict=True))
+    shown = ", ".join("?" if size is None else str(size) for size in sizes)
+    return "" if fits else f"its input {promised.name!r} is ({shown}), here it is ({', '.join(map(str, given.shape))})"
 
 
 def _misfit(given: Inputs, exported: Inputs) -> str:

@@ -34,8 +34,9 @@ def export(request: Request) -> Exported:
     promise = onnxfile.promise(onnx)
     command = [sys.executable, "-c", _CONVERT, "-f", "ONNX", "--modelFile", str(onnx)]
     command += ["--MNNModel", str(request.folder / _ENTRY), "--bizCode", "modelport"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    onnx.unlink()
+    ended = subprocess.run(command, cwd=request.folder, capture_output=True, text=True, check=False)
+    for scratch in (onnx, request.folder / ".__convert_external_data.bin"):
+        scratch.unlink(missing_ok=True)
     if ended.returncode or not (request.folder / _ENTRY).exists():
         lines = [line.strip() for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
         raise RuntimeError(

@@ -21,7 +21,7 @@ FLOORS = [
     ("checks",),
     ("diagnose",),
     ("bench",),
-    ("making", "feeding", "loading"),
+    ("making", "feeding", "loading", "probes"),
     ("workspace", "cleanroom"),
     ("formats", "runtimes", "transforms", "libraries"),
     ("programs", "torchcall", "ordered", "onnxfile", "onnxexport", "jitfile", "openvinofile", "ireefile", "executorchfile"),
