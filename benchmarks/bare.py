@@ -138,6 +138,41 @@ def state_dict(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Pat
     return load
 
 
+def openvino(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+    """As `onnx`: converted from the module, saved in full precision."""
+    import openvino as ov
+
+    varying = [set(spec or ()) for spec in shapes or [()] * len(args)]
+    inputs = [
+        ov.PartialShape([-1 if axis in axes else size for axis, size in enumerate(arg.shape)])
+        for arg, axes in zip(args, varying, strict=True)
+    ]
+    file = folder / "model.xml"
+    ov.save_model(ov.convert_model(model, example_input=args, input=inputs), file, compress_to_fp16=False)
+    return _in_openvino(file)
+
+
+def onnx_openvino(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+    """As `onnx`, opened by OpenVINO."""
+    onnx(model, args, shapes, folder)
+    return _in_openvino(folder / "model.onnx")
+
+
+def _in_openvino(file: Path) -> Callable[[], Run]:
+    def load() -> Run:
+        import openvino as ov
+
+        compiled = ov.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+
+        def run(given: tuple[Any, ...]) -> Any:
+            results = compiled([value.numpy() for value in given])
+            return [results[output] for output in compiled.outputs]
+
+        return run
+
+    return load
+
+
 #: What each target comes to.
 MAKERS = {
     "onnx": onnx,
@@ -148,6 +183,8 @@ MAKERS = {
     "torch_compile": torch_compile,
     "aotinductor": aotinductor,
     "state_dict": state_dict,
+    "openvino": openvino,
+    "onnx:openvino": onnx_openvino,
 }
 
 

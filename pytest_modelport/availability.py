@@ -30,11 +30,10 @@ def _not_installed(bench: Bench) -> Verdict | None:
     if bench.environment and not bench.workspace.environment(bench.environment).packages:
         reason = f"environment {bench.environment} is not there: modelport env create {bench.environment}"
         return bench.verdict("parity", Stage.OPEN, Outcome.SKIPPED, reason)
-    absent = shelf.missing({**({} if _brought(bench) else maker.REQUIRES), **({} if bench.environment else opener.REQUIRES)})
+    absent, command = shelf.lacking(*([] if _brought(bench) else [maker]), *([] if bench.environment else [opener]))
     if not absent:
         return None
-    reason = f"not installed: {', '.join(absent)}; {shelf.install(maker.EXTRA or opener.EXTRA, absent)}"
-    return bench.verdict("parity", Stage.EXPORT, Outcome.SKIPPED, reason)
+    return bench.verdict("parity", Stage.EXPORT, Outcome.SKIPPED, f"not installed: {absent}; {command}")
 
 
 def _no_place(bench: Bench) -> Verdict | None:

@@ -1,4 +1,4 @@
-"""The command line: `modelport targets | verify MODEL | init MODEL | show REPORT.json | env create NAME`."""
+"""The command line: `modelport targets | doctor | verify MODEL | init MODEL | show REPORT.json | env create NAME`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="modelport", description="Does the deployed model still answer as the PyTorch model?")
     parser.add_argument("--version", action="version", version=f"pytest-modelport {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("targets", help="every target, and what is missing to use it")
+    targets = commands.add_parser("targets", help="every target, and what is missing to use it")
+    targets.add_argument("--markdown", action="store_true", help="as a page about them")
+    commands.add_parser("doctor", help="every format and runtime: does what it needs import, in which version?")
     show = commands.add_parser("show", help="print a report that verify(...).to_json() wrote")
     show.add_argument("report", type=Path)
     verify = commands.add_parser("verify", help="prove a model: package.module:factory or transformers:BertConfig?tiny")
@@ -50,16 +52,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _targets(_: argparse.Namespace) -> int:
+def _targets(options: argparse.Namespace) -> int:
+    if options.markdown:
+        from pytest_modelport.doctor import markdown
+
+        print(markdown(), end="")
+        return 0
     names = shelf.targets()
     width = max(map(len, names))
     for name in names:
         target = shelf.target(name)
-        maker, opener = shelf.format_(target.format), shelf.runtime(target.runtime)
-        absent = shelf.missing({**maker.REQUIRES, **opener.REQUIRES})
-        state = f"missing {', '.join(absent)}: {shelf.install(maker.EXTRA or opener.EXTRA, absent)}" if absent else "usable"
+        absent, command = shelf.lacking(shelf.format_(target.format), shelf.runtime(target.runtime))
+        state = f"missing {absent}: {command}" if absent else "usable"
         print(f"{name:<{width}}  {state}")
     return 0
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from pytest_modelport.doctor import examine
+
+    sound = True
+    for finding in examine():
+        print(f"{finding.shelf:<8} {finding.name:<20} {finding.state:<8} {finding.said}", flush=True)
+        sound = sound and finding.sound
+    return 0 if sound else 1
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -153,7 +169,7 @@ def _write(path: Path, text: str) -> None:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
-_COMMANDS = {"targets": _targets, "verify": _verify, "init": _init, "show": _show, "env": _env}
+_COMMANDS = {"targets": _targets, "doctor": _doctor, "verify": _verify, "init": _init, "show": _show, "env": _env}
 
 
 if __name__ == "__main__":

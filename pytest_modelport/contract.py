@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from pytest_modelport.wire import Array
 
 
+class Needy(Protocol):
+    """What needs packages."""
+
+    REQUIRES: Mapping[str, str]
+    EXTRA: str
+
+
 class Format(Protocol):
     """How an artifact is made from the subject."""
 

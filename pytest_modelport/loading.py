@@ -88,7 +88,7 @@ def _from_library(library: str, text: str) -> Loaded:
     source = shelf.library(library)
     absent = shelf.missing(source.REQUIRES)
     if absent:
-        raise UsageError(f"model {library}:{text} needs {', '.join(absent)}; {shelf.install('', absent)}")
+        raise UsageError(f"model {library}:{text} needs {', '.join(absent)}; pip install {' '.join(map(repr, absent))}")
     name, options = parse(text)
     try:
         module, sample = source.build(name, options)

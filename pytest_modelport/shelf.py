@@ -18,7 +18,7 @@ from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.target import Kind, Target, parse, typed
 
 if TYPE_CHECKING:
-    from pytest_modelport.contract import Check, Format, Library, Runtime
+    from pytest_modelport.contract import Check, Format, Library, Needy, Runtime
 
 _ROOT = Path(__file__).parent
 SHELVES = ("formats", "runtimes", "transforms", "checks", "libraries")
@@ -122,6 +122,11 @@ def _there(module: str) -> bool:
         return False
 
 
-def install(extra: str, requirements: tuple[str, ...]) -> str:
-    """The command that makes a skipped route run."""
-    return f"pip install 'pytest-modelport[{extra}]'" if extra else f"pip install {' '.join(repr(r) for r in requirements)}"
+def lacking(*items: Needy) -> tuple[str, str]:
+    """The requirements of these that are not installed, in words, and the command that installs them; empty when all are."""
+    absent = {requirement: item for item in items for requirement in missing(item.REQUIRES)}
+    if not absent:
+        return "", ""
+    extras = [extra for extra in dict.fromkeys(item.EXTRA for item in absent.values()) if extra]
+    wanted = f"'pytest-modelport[{','.join(extras)}]'" if extras else " ".join(map(repr, absent))
+    return ", ".join(absent), f"pip install {wanted}"

@@ -16,6 +16,7 @@ PACKAGE = "pytest_modelport"
 #: From the roof to the ground: a module imports from its own floor and from those below.
 FLOORS = [
     ("plugin", "cli"),
+    ("doctor",),
     ("pipeline",),
     ("availability",),
     ("checks",),

@@ -127,6 +127,8 @@ fault(
     torchscript_script="ok",
     torch_compile="ok",
     aotinductor="no-export",
+    openvino="wrong",
+    **{"onnx:openvino": "no-export"},
 )
 fault(
     "loop_over_length",
@@ -141,6 +143,8 @@ fault(
     torchscript_script="ok",
     torch_compile="ok",
     aotinductor="no-export",
+    openvino="wrong",
+    **{"onnx:openvino": "no-export"},
 )
 fault(
     "branch_on_length",
@@ -155,6 +159,8 @@ fault(
     torchscript_script="ok",
     torch_compile="ok",
     aotinductor="no-run",
+    openvino="wrong",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "scale_read_as_number",
@@ -166,6 +172,8 @@ fault(
     onnx_legacy="wrong",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="wrong",
+    **{"onnx:openvino": "ok"},
 )
 fault(
     "k_taken_from_a_short_example",
@@ -178,6 +186,8 @@ fault(
     onnx_legacy="wrong",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="wrong",
+    **{"onnx:openvino": "ok"},
 )
 fault(
     "dims_that_happened_to_agree",
@@ -190,6 +200,8 @@ fault(
     onnx_legacy="ok",
     torch_compile="ok",
     aotinductor="no-run",
+    openvino="ok",
+    **{"onnx:openvino": "ok"},
 )
 fault(
     "pooling_kernel_from_the_example",
@@ -202,6 +214,8 @@ fault(
     onnx_legacy="no-export",
     torch_compile="ok",
     aotinductor="no-run",
+    openvino="ok",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "mask_length_from_values",
@@ -214,6 +228,8 @@ fault(
     onnx_legacy="wrong",
     torch_compile="ok",
     aotinductor="no-export",
+    openvino="wrong",
+    **{"onnx:openvino": "ok"},
 )
 
 # --- state, aliasing, modes, randomness -------------------------------------------------------------------------------------
@@ -272,6 +288,8 @@ fault(
     torchscript_script="ok",
     torch_compile="ok",
     aotinductor="wrong",
+    openvino="wrong",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "counter_in_an_attribute",
@@ -286,6 +304,8 @@ fault(
     torchscript_script="ok",
     torch_compile="ok",
     aotinductor="wrong",
+    openvino="no-export",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "input_changed_in_place",
@@ -298,6 +318,8 @@ fault(
     torchscript_script="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="wrong",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "batch_norm_left_in_training",
@@ -312,6 +334,8 @@ fault(
     torchscript_script="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="ok",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "dropout_that_is_always_on",
@@ -322,6 +346,8 @@ fault(
     onnx_legacy="wrong",
     torch_compile="wrong",
     aotinductor="wrong",
+    openvino="wrong",
+    **{"onnx:openvino": "no-run"},
 )
 
 # --- arithmetic -------------------------------------------------------------------------------------------------------------
@@ -337,6 +363,8 @@ fault(
     torchscript_script="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="wrong",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "integer_division_of_negatives",
@@ -348,6 +376,8 @@ fault(
     onnx_legacy="wrong",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="wrong",
+    **{"onnx:openvino": "ok"},
 )
 fault(
     "integer_division_beyond_floats",
@@ -359,6 +389,8 @@ fault(
     onnx_legacy="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="wrong",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "integers_beyond_32_bits",
@@ -369,6 +401,8 @@ fault(
     onnx_legacy="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="wrong",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "through_half_and_back",
@@ -379,6 +413,8 @@ fault(
     onnx_legacy="ok",
     torch_compile="wrong",
     aotinductor="wrong",
+    openvino="wrong",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "double_inside",
@@ -390,6 +426,8 @@ fault(
     onnx_legacy="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="wrong",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "logaddexp_of_large_numbers",
@@ -402,6 +440,8 @@ fault(
     torchscript_script="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="ok",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "log1p_of_small_numbers",
@@ -413,6 +453,8 @@ fault(
     onnx_legacy="wrong",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="wrong",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "half_overflows_inside",
@@ -424,6 +466,8 @@ fault(
     onnx_legacy="wrong",
     torch_compile="wrong",
     aotinductor="wrong",
+    openvino="wrong",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "complex_input",
@@ -435,6 +479,8 @@ fault(
     onnx_legacy="no-export",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="no-export",
+    **{"onnx:openvino": "no-run"},
 )
 
 # --- operators --------------------------------------------------------------------------------------------------------------
@@ -454,6 +500,8 @@ fault(
     onnx_legacy="wrong",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="wrong",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "scattered_mean_of_duplicates",
@@ -465,6 +513,8 @@ fault(
     onnx_legacy="no-export",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="ok",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "order_of_equal_elements",
@@ -476,6 +526,8 @@ fault(
     onnx_legacy="wrong",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="wrong",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "pooling_with_another_divisor",
@@ -486,6 +538,8 @@ fault(
     onnx_legacy="wrong",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="no-export",
+    **{"onnx:openvino": "wrong"},
 )
 fault(
     "padding_then_max_pooling",
@@ -497,6 +551,8 @@ fault(
     onnx_legacy="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="ok",
+    **{"onnx:openvino": "ok"},
 )
 
 
@@ -522,6 +578,8 @@ fault(
     torchscript_script="no-run",
     torch_compile="no-run",
     aotinductor="no-run",
+    openvino="ok",
+    **{"onnx:openvino": "ok"},
 )
 fault(
     "lstm_with_dynamic_length",
@@ -535,6 +593,8 @@ fault(
     torchscript_script="ok",
     torch_compile="no-run",
     aotinductor="no-export",
+    openvino="ok",
+    **{"onnx:openvino": "ok"},
 )
 
 # --- controls ---------------------------------------------------------------------------------------------------------------
@@ -582,6 +642,8 @@ fault(
     onnx_legacy="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="ok",
+    **{"onnx:openvino": "ok"},
 )
 fault(
     "control_long_products",
@@ -591,6 +653,8 @@ fault(
     onnx_legacy="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="ok",
+    **{"onnx:openvino": "ok"},
 )
 fault(
     "control_equal_elements",
@@ -601,6 +665,8 @@ fault(
     onnx_legacy="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="ok",
+    **{"onnx:openvino": "ok"},
 )
 fault(
     "control_tied_weights",
@@ -612,6 +678,8 @@ fault(
     torchscript_script="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="ok",
+    **{"onnx:openvino": "ok"},
 )
 fault(
     "control_table_of_positions",
@@ -624,6 +692,8 @@ fault(
     torchscript_script="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="ok",
+    **{"onnx:openvino": "ok"},
 )
 fault(
     "control_local_changes",
@@ -636,6 +706,8 @@ fault(
     torchscript_script="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="ok",
+    **{"onnx:openvino": "ok"},
 )
 fault(
     "control_negative_zero",
@@ -646,4 +718,6 @@ fault(
     onnx_legacy="ok",
     torch_compile="ok",
     aotinductor="ok",
+    openvino="ok",
+    **{"onnx:openvino": "ok"},
 )

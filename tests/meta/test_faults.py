@@ -8,12 +8,16 @@ from pytest_modelport import Outcome, Stage
 from pytest_modelport.verdict import worst
 from tests.meta.faults import FAULTS
 
-#: AOTInductor takes ten seconds a port: what it does not spoil is left to `benchmarks/peer.py`, but for the controls.
+
+def long(name: str, target: str, expected: str) -> bool:
+    """What takes many seconds, and is covered by others of its kind."""
+    return not name.startswith("control") and ("openvino" in target or (target, expected) == ("aotinductor", "ok"))
+
+
 CASES = [
-    (name, target)
+    pytest.param(name, target, marks=[pytest.mark.full] if long(name, target, expected) else [])
     for name, fault in FAULTS.items()
     for target, expected in fault.expect.items()
-    if (target, expected) != ("aotinductor", "ok") or name.startswith("control")
 ]
 #: Faults that are nothing but ties may be inconclusive.
 TIES = {"order_of_equal_elements"}
@@ -21,6 +25,8 @@ TIES = {"order_of_equal_elements"}
 
 @pytest.mark.parametrize(("name", "target"), CASES, ids=lambda value: value)
 def test_a_fault_on_a_target(name, target, prove):
+    if "openvino" in target:
+        pytest.importorskip("openvino")
     fault = FAULTS[name]
     report = prove([target], fault.subject(), fault.args, samples=fault.then, dynamic_shapes=fault.shapes)
     verdict = worst(report.verdicts)

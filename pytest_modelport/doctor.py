@@ -1,0 +1,128 @@
+"""What this installation can do: every format and runtime, tried by importing what it needs in a process of its own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from pytest_modelport import shelf
+
+if TYPE_CHECKING:
+    from pytest_modelport.contract import Format, Runtime
+
+_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One item of a shelf. state: `usable`, `missing`, `broken` or `lacks`; said: versions, the command, or why."""
+
+    shelf: str
+    name: str
+    state: str
+    said: str
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong with it: what is not installed is not ill."""
+        return self.state in ("usable", "missing")
+
+
+def examine() -> Iterator[Finding]:
+    """Every format, then every runtime."""
+    items: list[tuple[str, str, Format | Runtime]] = [
+        *(("format", name, shelf.format_(name)) for name in shelf.names("formats")),
+        *(("runtime", name, shelf.runtime(name)) for name in shelf.names("runtimes")),
+    ]
+    modules = {module for _, _, item in items for module in item.REQUIRES if not shelf.missing({module: module})}
+    with ThreadPoolExecutor(2) as pool:  # imports of seconds each
+        pool.map(_failure, sorted(modules))
+    for kind, name, item in items:
+        yield Finding(kind, name, *_state(item))
+
+
+def _state(item: Format | Runtime) -> tuple[str, str]:
+    absent, command = shelf.lacking(item)
+    if absent:
+        return "missing", command
+    for module in item.REQUIRES:
+        if why := _failure(module):
+            return "broken", f"{module} does not import: {why}"
+    if isinstance(item, ModuleType) and hasattr(item, "absent") and (lacking := item.absent({})):
+        return "lacks", lacking
+    return "usable", ", ".join(_versions(item.REQUIRES))
+
+
+def _versions(requires: Mapping[str, str]) -> Iterator[str]:
+    for requirement in requires.values():
+        name = re.split(r"[^\w.-]", requirement)[0]
+        yield f"{name} {importlib.metadata.version(name)}"
+
+
+@cache
+def _failure(module: str) -> str:
+    """Why a module does not import; empty when it does."""
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", f"import {module}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT,
+        )
+    except subprocess.TimeoutExpired:
+        return f"not within {_TIMEOUT:g} s"
+    if not ended.returncode:
+        return ""
+    lines = [line for line in ended.stderr.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else f"status {ended.returncode}"
+
+
+def markdown() -> str:
+    """A page about every target, made of what the shelves say of themselves."""
+    lines = [
+        "# Targets",
+        "",
+        "`modelport targets --markdown` makes this page. A target is `FORMAT`, `FORMAT:RUNTIME` or, with options,",
+        "`FORMAT(OPTION=VALUE):RUNTIME`; `@ENVIRONMENT` after it opens the artifact in an installation of its own.",
+        "",
+        "| target | what it is | opened by | install | devices | options |",
+        "|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *map(_row, shelf.targets())]) + "\n"
+
+
+def _row(name: str) -> str:
+    target = shelf.target(name)
+    maker, opener = shelf.format_(target.format), shelf.runtime(target.runtime)
+    extras = [extra for extra in dict.fromkeys((maker.EXTRA, opener.EXTRA)) if extra]
+    options = {**shelf.options(maker), **shelf.options(opener)}
+    devices = [device for device in maker.DEVICES if device in opener.DEVICES]
+    cells = [
+        f"`{name}`",
+        _first(maker),
+        _first(opener),
+        f"`pytest-modelport[{','.join(extras)}]`" if extras else "nothing more",
+        ", ".join(devices),
+        ", ".join(f"`{key}={_kind(kind)}`" for key, kind in sorted(options.items())),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _first(item: object) -> str:
+    """The first sentence that a file says about itself."""
+    return " ".join((item.__doc__ or "").partition("\n\n")[0].split())
+
+
+def _kind(kind: object) -> str:
+    if isinstance(kind, tuple):
+        return "/".join(kind)
+    return "true/false" if kind is bool else "N"
