@@ -8,6 +8,7 @@ import pkgutil
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -24,11 +25,16 @@ _ROOT = Path(__file__).parent
 SHELVES = ("formats", "runtimes", "transforms", "checks", "libraries")
 
 
+@cache
 def _foreign(shelf: str) -> dict[str, EntryPoint]:
-    """Items that other packages offer through the entry point group `pytest_modelport.<shelf>`."""
+    """Items that other packages offer through the entry point group `pytest_modelport.<shelf>`.
+
+    Asked once: it reads the metadata of everything that is installed.
+    """
     return {point.name: point for point in entry_points(group=f"pytest_modelport.{shelf}")}
 
 
+@cache
 def names(shelf: str) -> tuple[str, ...]:
     """What is on a shelf: the files in its folder, then other packages' entry points."""
     own = sorted(module.name for module in pkgutil.iter_modules([str(_ROOT / shelf)]))

@@ -36,7 +36,7 @@ class Block:
 
 def blocks(language: str) -> list[Block]:
     found = [Block(*match) for match in BLOCK.findall((ROOT / "README.md").read_text())]
-    assert {block.language for block in found} <= {"python", "console"}, "a block that no test here would run"
+    assert {block.language for block in found} <= {"python", "console", "toml"}, "a block that no test here would run"
     following = [*found[1:], Block("", "")]
     return [
         Block(block.language, block.text, after.text if after.language == "console" else "")
@@ -99,6 +99,14 @@ def test_a_command(block, tmp_path):
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert_shown(block.text, run.stdout)
+
+
+def test_the_environment_is_one_that_modelport_reads(tmp_path):
+    from pytest_modelport.environments import declared
+
+    (block,) = blocks("toml")
+    (tmp_path / "pyproject.toml").write_text(block.text)
+    assert list(declared(tmp_path)) == ["production"]
 
 
 @pytest.mark.parametrize("block", [block for block in PYTHON if not block.is_test], ids=lambda block: block.text[:20].strip())

@@ -130,6 +130,7 @@ def test_autocast_around_the_call_is_no_part_of_the_subject(prove):  # 8
 
 def test_a_provider_that_fell_back_is_red(tmp_path):  # 9
     from pytest_modelport.runtimes.onnxruntime import OnnxRuntimeSession
+    from pytest_modelport.setting import Setting
 
     graph = helper.make_graph(
         [helper.make_node("Identity", ["x"], ["y"])],
@@ -141,7 +142,7 @@ def test_a_provider_that_fell_back_is_red(tmp_path):  # 9
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(RuntimeError, match="CUDAExecutionProvider was asked for and ONNX Runtime fell back"):
-            OnnxRuntimeSession(model.SerializeToString(), "cuda", 1)
+            OnnxRuntimeSession(model.SerializeToString(), Setting("cuda"))
 
 
 class Accumulator(nn.Module):
