@@ -8,7 +8,7 @@ from fixtures import deployment
 from pytest_modelport import shelf
 from pytest_modelport.verdict import worst
 
-MODELS = ("cnn", "encoder", "lstm")
+MODELS = ("cnn", "encoder", "lstm", pytest.param("wide", marks=pytest.mark.full))
 
 
 def needs(target):
