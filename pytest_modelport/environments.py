@@ -79,8 +79,8 @@ class Environment:
 
 
 def variables() -> dict[str, str]:
-    """The variables of this process without those that would lend its packages to another interpreter."""
-    leave = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+    """The variables of this process without those that would lend its packages, or their pins, to another interpreter."""
+    leave = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "PIP_CONSTRAINT", "UV_CONSTRAINT")
     return {**{key: value for key, value in os.environ.items() if key not in leave}, "PYTHONNOUSERSITE": "1"}
 
 

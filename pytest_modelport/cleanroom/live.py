@@ -100,12 +100,14 @@ class InProcess:
     @contextlib.contextmanager
     def open(self, runtime: str, folder: Path, setting: Setting, timeout: float) -> Iterator[LocalSession]:  # noqa: ARG002
         """As `Room.open`."""
+        import torch
+
         from pytest_modelport.snapshot import Snapshot
         from pytest_modelport.tensors import restored_rng
 
         opener = shelf.runtime(runtime)
         assert is_live(opener)
-        before = Snapshot(self._subject.module)
+        before, running = Snapshot(self._subject.module), torch.get_num_threads()
         with restored_rng(), warnings.catch_warnings():
             warnings.resetwarnings()
             try:
@@ -114,6 +116,7 @@ class InProcess:
                 )
             finally:
                 before.restore()
+                torch.set_num_threads(running)
 
 
 def _attempted(action: Callable[[], T]) -> T:

@@ -72,10 +72,11 @@ def test_without_a_fork_it_is_the_same(prove, monkeypatch, target):
     for module in (isolate, bench, pipeline):
         monkeypatch.setattr(module, "forks", lambda: False)
     model = Counter()
-    generator = torch.get_rng_state()
+    generator, threads = torch.get_rng_state(), torch.get_num_threads()
     assert prove([target], model, X, samples=[X + 1]).passed
     assert model.seen.item() == 0
     assert torch.equal(torch.get_rng_state(), generator)
+    assert torch.get_num_threads() == threads
     verdict = worst(prove([target], Counter("raise"), X).verdicts)
     assert "state_dict" not in target or verdict.reason == "running the port on args fails: ValueError: not today"
 

@@ -82,7 +82,8 @@ def test_the_same_seed_gives_the_same_evaluation():
 
 def test_a_cancelling_sum_is_as_uncertain_as_its_terms():
     half = x(100_000) * 100
-    eager, noisy = spread(torch.sum, torch.cat([half, -half.flip(0)]))
+    order = torch.randperm(len(half), generator=torch.Generator().manual_seed(0))  # mirrored, one thread's sum may be exact
+    eager, noisy = spread(torch.sum, torch.cat([half, -half[order]]))
     assert max(noisy) > 1e-3
     assert eager < 10 * max(noisy)
 
