@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 from pytest_modelport import onnxexport, onnxfile, programs
+from pytest_modelport.converter import convert
 from pytest_modelport.export import Exported, Request, versions
 
 REQUIRES = {"torch": "torch", "onnx": "onnx>=1.17", "onnxscript": "onnxscript>=0.5", "MNN": "MNN>=3.2"}
@@ -27,19 +27,14 @@ _CONVERT = "import sys, _tools; _tools.mnnconvert(sys.argv)"
 
 
 def export(request: Request) -> Exported:
-    """Export to ONNX and convert, in a process that may crash. Raises `RuntimeError` with the converter's last word."""
+    """Export to ONNX and convert, in a process that may crash. Raises `RuntimeError` with the converter's own word."""
     onnx = request.folder / "model.onnx"
     write = onnxexport.legacy if request.options.get("exporter") == "legacy" else onnxexport.dynamo
     notes = write(request, onnx)
     promise = onnxfile.promise(onnx)
     command = [sys.executable, "-c", _CONVERT, "-f", "ONNX", "--modelFile", str(onnx)]
     command += ["--MNNModel", str(request.folder / _ENTRY), "--bizCode", "modelport"]
-    ended = subprocess.run(command, cwd=request.folder, capture_output=True, text=True, check=False)
+    convert("MNN", command, request.folder, request.folder / _ENTRY)
     for scratch in (onnx, request.folder / ".__convert_external_data.bin"):
         scratch.unlink(missing_ok=True)
-    if ended.returncode or not (request.folder / _ENTRY).exists():
-        lines = [line.strip() for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
-        raise RuntimeError(
-            f"MNN cannot convert the ONNX file (status {ended.returncode}): {lines[-1] if lines else 'no reason given'}"
-        )
     return Exported(_ENTRY, "named", *promise, {}, versions("torch", "onnx", "MNN"), (*notes, programs.UNREADABLE))

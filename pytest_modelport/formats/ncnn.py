@@ -5,12 +5,12 @@ ncnn has no batch axis: the first axis of every input and output is taken for on
 
 from __future__ import annotations
 
-import subprocess
 import warnings
 from pathlib import Path
 
 from pytest_modelport import jitfile, programs
 from pytest_modelport.artifact import Value
+from pytest_modelport.converter import convert
 from pytest_modelport.export import Exported, Request, versions
 
 REQUIRES = {"torch": "torch", "pnnx": "pnnx>=20250530", "ncnn": "ncnn>=1.0.20250503"}
@@ -28,7 +28,7 @@ constants = None
 
 
 def export(request: Request) -> Exported:
-    """Trace with one sample of the batch, and convert. Raises `RuntimeError` with pnnx's last word."""
+    """Trace with one sample of the batch, and convert. Raises `RuntimeError` with pnnx's own word."""
     import pnnx
     import torch
 
@@ -42,12 +42,7 @@ def export(request: Request) -> Exported:
         torch.jit.save(torch.jit.trace(module, single, check_trace=False, strict=False), request.folder / f"{_NAME}.pt")
     shapes = ",".join(f"[{','.join(map(str, tensor.shape))}]{_letter(tensor)}" for tensor in single)
     command = [pnnx.EXEC_PATH, f"{_NAME}.pt", f"inputshape={shapes}", "fp16=0"]
-    ended = subprocess.run(command, cwd=request.folder, capture_output=True, text=True, check=False)
-    if ended.returncode or not (request.folder / _ENTRY).exists():
-        lines = [line.strip() for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
-        raise RuntimeError(
-            f"pnnx cannot convert the module (status {ended.returncode}): {lines[-1] if lines else 'no reason given'}"
-        )
+    convert("pnnx", command, request.folder, request.folder / _ENTRY)
     for path in request.folder.iterdir():
         if not path.name.startswith(f"{_NAME}.ncnn."):
             path.unlink()
