@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_modelport import __version__, shelf
+from pytest_modelport import __version__, environments, installing, shelf
 from pytest_modelport.errors import ModelportError, UsageError
 from pytest_modelport.route import DEFAULT_TARGETS
 from pytest_modelport.target import listed
@@ -137,8 +137,6 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _env(options: argparse.Namespace) -> int:
-    from pytest_modelport import environments, installing
-
     known = environments.declared(Path.cwd())
     if options.action == "list":
         for name, item in known.items():
@@ -148,18 +146,30 @@ def _env(options: argparse.Namespace) -> int:
         return 0
     failed = 0
     for item in [environments.environment(name, known) for name in options.names]:
-        if options.action == "create":
-            try:
-                installing.create(item, lambda line: print(line, flush=True))
-            except OSError as error:
-                raise UsageError(f"environment {item.name} cannot be made: {error.strerror}: {error.filename}") from error
-        elif options.action == "remove":
-            print(f"environment {item.name} {'removed' if installing.remove(item) else 'was not there'}")
-        else:
-            wrong = installing.check(item) if item.packages else f"not there: modelport env create {item.name}"
-            failed += bool(wrong)
-            print(f"environment {item.name}: {wrong or 'sound'}")
+        try:
+            failed += not _ENV_ACTIONS[options.action](item)
+        except OSError as error:
+            raise UsageError(f"cannot {options.action} environment {item.name}: {error.strerror}: {error.filename}") from error
     return int(failed > 0)
+
+
+def _create(item: environments.Environment) -> bool:
+    installing.create(item, lambda line: print(line, flush=True))
+    return True
+
+
+def _remove(item: environments.Environment) -> bool:
+    print(f"environment {item.name} {'removed' if installing.remove(item) else 'was not there'}")
+    return True
+
+
+def _check(item: environments.Environment) -> bool:
+    wrong = installing.check(item) if item.packages else f"not there: modelport env create {item.name}"
+    print(f"environment {item.name}: {wrong or 'sound'}")
+    return not wrong
+
+
+_ENV_ACTIONS = {"create": _create, "remove": _remove, "check": _check}
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _TELLING = re.compile(r"not support|unsupport|unknown|error|cannot|can't|invalid|expect", re.IGNORECASE)
-_STAMP = re.compile(r"^\[[\d:]+\] :\d+: ")
+#: A time stamp, or a compiler's place in a file and the word "error".
+_PREFIX = re.compile(r"^\[[\d:]+\] :\d+: |^.*?\berror: ")
 
 
 def convert(name: str, command: Sequence[str], folder: Path, made: Path) -> None:
@@ -20,5 +21,5 @@ def convert(name: str, command: Sequence[str], folder: Path, made: Path) -> None
 
 def why(output: str) -> str:
     """The first line that tells of a fault, else the last one."""
-    lines = [_STAMP.sub("", line.strip()) for line in output.splitlines() if line.strip()]
-    return next((line for line in lines if _TELLING.search(line)), lines[-1] if lines else "it gives no reason")
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["it gives no reason"]
+    return _PREFIX.sub("", next((line for line in lines if _TELLING.search(line)), lines[-1]))

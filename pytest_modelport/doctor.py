@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pytest_modelport import shelf
+from pytest_modelport.export import versions
 
 if TYPE_CHECKING:
     from pytest_modelport.contract import Format, Runtime
@@ -33,7 +31,7 @@ class Finding:
     @property
     def sound(self) -> bool:
         """Whether nothing is wrong with it: what is not installed is not ill."""
-        return self.state in ("usable", "missing")
+        return self.state != "broken"
 
 
 def examine() -> Iterator[Finding]:
@@ -56,15 +54,17 @@ def _state(item: Format | Runtime) -> tuple[str, str]:
     for module in item.REQUIRES:
         if why := _failure(module):
             return "broken", f"{module} does not import: {why}"
-    if isinstance(item, ModuleType) and hasattr(item, "absent") and (lacking := item.absent({})):
-        return "lacks", lacking
-    return "usable", ", ".join(_versions(item.REQUIRES))
+    absent_tool = getattr(item, "absent", None)
+    if absent_tool and (tool := absent_tool({})):
+        return "lacks", tool
+    return "usable", ", ".join(f"{name} {version}" for name, version in _versions(item).items())
 
 
-def _versions(requires: Mapping[str, str]) -> Iterator[str]:
-    for requirement in requires.values():
-        name = re.split(r"[^\w.-]", requirement)[0]
-        yield f"{name} {importlib.metadata.version(name)}"
+def _versions(item: Format | Runtime) -> dict[str, str]:
+    """What of its requirements is installed under that name: a package may stand in for another (onnxruntime-gpu)."""
+    from packaging.requirements import Requirement
+
+    return versions(*(Requirement(text).name for text in item.REQUIRES.values()))
 
 
 @cache

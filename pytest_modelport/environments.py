@@ -86,10 +86,8 @@ def variables() -> dict[str, str]:
 
 def declared(start: Path) -> dict[str, Environment]:
     """The environments of the project that `start` lies in. Raises `UsageError` when they are not written as they should be."""
-    file = next((file for folder in (start, *start.parents) if _names_us(file := folder / "pyproject.toml")), None)
-    if file is None:
-        return {}
-    table = _table(file)
+    files = (folder / "pyproject.toml" for folder in (start, *start.parents))
+    file, table = next(((file, table) for file in files if (table := _table(file)) is not None), (start, {}))
     for key in table.keys() - {"environments"}:
         raise unknown(f"key of tool.modelport in {file}", key, ("environments",))
     environments = table.get("environments", {})
@@ -98,13 +96,12 @@ def declared(start: Path) -> dict[str, Environment]:
     return {name: _environment(file, name, value) for name, value in environments.items()}
 
 
-def _names_us(file: Path) -> bool:
-    return file.is_file() and "tool.modelport" in file.read_text(errors="replace")
-
-
-def _table(file: Path) -> dict[str, Any]:
+def _table(file: Path) -> dict[str, Any] | None:
+    """What a project's file says of us; None when it says nothing."""
+    if not file.is_file() or "modelport" not in (text := file.read_text(errors="replace")):
+        return None  # whatever else is the matter with it is not ours to say
     try:
-        table: dict[str, Any] = tomllib.loads(file.read_text()).get("tool", {}).get("modelport", {})
+        table: dict[str, Any] | None = tomllib.loads(text).get("tool", {}).get("modelport")
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file} is no TOML: {error}") from None
     return table

@@ -37,7 +37,7 @@ def create(wanted: Environment, say: Callable[[str], None]) -> None:
         say(f"in {wanted.folder}")
         for command in _commands(wanted):
             _run(wanted, command)
-        wanted.finish(json.loads(_run(wanted, [str(wanted.python), "-c", _LIST], quiet=True)))
+        wanted.finish(_installed(wanted))
     say(f"environment {wanted.name} is ready: {len(wanted.packages)} packages")
 
 
@@ -53,30 +53,38 @@ def _commands(wanted: Environment) -> list[list[str]]:
     ]
 
 
-def _run(wanted: Environment, command: Sequence[str], *, quiet: bool = False) -> str:
-    """One command, its progress shown as it comes. Returns what it printed, when quiet."""
-    ended = subprocess.run(command, env=variables(), stdout=subprocess.PIPE if quiet else None, text=True, check=False)
+def _run(wanted: Environment, command: Sequence[str]) -> None:
+    """One command, its progress shown as it comes."""
+    ended = subprocess.run(command, env=variables(), check=False)
     if ended.returncode:
         raise CannotInstall(
             f"environment {wanted.name} cannot be made: {Path(command[0]).name} ended with {ended.returncode}; what it did is "
             f"kept, so that `modelport env create {wanted.name}` goes on from there"
         )
-    return ended.stdout or ""
+
+
+def _installed(made: Environment) -> dict[str, str]:
+    """Versions of what is installed, as its own interpreter sees them. Raises `CannotInstall` when that does not work."""
+    ended = subprocess.run([made.python, "-c", _LIST], env=variables(), capture_output=True, text=True, check=False)
+    if ended.returncode:
+        said = ended.stderr.strip().rpartition("\n")[2]
+        raise CannotInstall(f"environment {made.name} does not work: its interpreter ended with {ended.returncode}: {said}")
+    found: dict[str, str] = json.loads(ended.stdout)
+    return found
 
 
 def check(wanted: Environment) -> str:
-    """What is wrong with an environment that is there; empty when nothing is."""
+    """What is wrong with an environment that is there; empty when nothing is. Raises `CannotInstall` when it cannot say."""
     if not wanted.python.exists():
         return f"its interpreter is gone: {wanted.python}"
-    now = json.loads(_run(wanted, [str(wanted.python), "-c", _LIST], quiet=True))
+    now = _installed(wanted)
     changed = sorted(name for name in now.keys() | wanted.packages.keys() if now.get(name) != wanted.packages.get(name))
     if changed:
         return f"changed since it was made: {', '.join(changed[:5])}"
-    command = [str(wanted.python), "-m", "pip", "check"]
-    if not shutil.which("uv"):
-        ended = subprocess.run(command, env=variables(), capture_output=True, text=True, check=False)
-        return ended.stdout.strip() if ended.returncode else ""
-    return ""
+    uv = shutil.which("uv")
+    command = [uv, "pip", "check", "--python", str(wanted.python)] if uv else [str(wanted.python), "-m", "pip", "check"]
+    ended = subprocess.run(command, env=variables(), capture_output=True, text=True, check=False)
+    return (ended.stdout + ended.stderr).strip() if ended.returncode else ""
 
 
 def remove(wanted: Environment) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pytest_modelport.converter import why
+
 REQUIRES = {"iree.compiler": "iree-base-compiler>=3.6", "iree.runtime": "iree-base-runtime>=3.6"}
 _FLAGS = (
     "--iree-hal-target-device=local",
@@ -19,12 +21,4 @@ def compile_to(source: Path, module: Path, kind: str) -> None:
     try:
         tools.compile_file(str(source), output_file=str(module), input_type=kind, extra_args=list(_FLAGS))
     except tools.CompilerToolError as error:
-        raise RuntimeError(f"IREE cannot compile it: {said(str(error))}") from None
-
-
-def said(text: str) -> str:
-    """The first error in a tool's output."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next(
-        (line.partition("error:")[2].strip() for line in lines if "error:" in line), lines[-1] if lines else "no reason"
-    )
+        raise RuntimeError(f"IREE cannot compile it: {why(str(error).rpartition("Diagnostics:")[2])}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,12 +63,12 @@ def _value(info: onnx.ValueInfoProto) -> Value:
     import onnx
 
     tensor = info.type.tensor_type
-    dtype = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+    dtype = re.sub("^float8", "float8_", onnx.TensorProto.DataType.Name(tensor.elem_type).lower())
     dims = tuple(_dim(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
     return Value(info.name, _TORCH_NAMES.get(dtype, dtype), dims)
 
 
-_TORCH_NAMES = {"float": "float32", "double": "float64"}
+_TORCH_NAMES = {"float": "float32", "double": "float64", "float8_e8m0": "float8_e8m0fnu"}
 
 
 def _dim(dim: Any) -> int | str | None:

@@ -17,12 +17,22 @@ class WrongCount(Exception):
     """The port returns more or fewer tensors than the artifact promises."""
 
 
+def placed(manifest: Manifest, feed: Feed) -> dict[int, Array]:
+    """A feed's arrays by promised position. What the feed lacks is left out: refusing that is the port's part."""
+    names = [value.name for value in manifest.inputs] or list(feed.inputs)
+    return {position: feed.inputs[name] for position, name in enumerate(names) if name in feed.inputs}
+
+
 def arrays(manifest: Manifest, feed: Feed) -> list[npt.NDArray[Any]]:
     """Dense copies of a feed's arrays, in the promised order."""
+    return [dense(array) for array in placed(manifest, feed).values()]
+
+
+def dense(array: Array) -> npt.NDArray[Any]:
+    """A copy in C order that a runtime may write to."""
     import numpy as np
 
-    names = [value.name for value in manifest.inputs] or list(feed.inputs)
-    return [np.array(feed.inputs[name].numpy(), order="C", copy=True) for name in names]
+    return np.array(array.numpy(), order="C", copy=True)
 
 
 def answer(manifest: Manifest, results: Sequence[npt.ArrayLike | Array]) -> Answer:

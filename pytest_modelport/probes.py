@@ -63,7 +63,7 @@ def _longer(tensor: torch.Tensor, axis: int) -> torch.Tensor:
 
 def _with(tensor: torch.Tensor, number: int) -> torch.Tensor:
     changed = tensor.clone()
-    changed.view(-1)[0] = number
+    changed[(0,) * tensor.dim()] = number
     return changed
 
 

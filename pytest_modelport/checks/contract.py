@@ -13,7 +13,6 @@ from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.isolate import Crashed, Done, Ending, Raised
 from pytest_modelport.isolate import run as isolated
 from pytest_modelport.probes import Probe, probes
-from pytest_modelport.stopped import Stopped
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 
 DEFAULT = False
@@ -22,7 +21,8 @@ _SHOWN = 3
 
 def run(bench: Bench) -> Iterator[Verdict]:
     """One verdict: failed when the port answers, or dies of, an input that the subject refuses."""
-    refused = {probe: subject for probe in _probes(bench) if (subject := _subject(bench, probe)) != "answers"}
+    asked = probes(bench.case.inputs, bench.artifact.manifest)
+    refused = {probe: subject for probe in asked if (subject := _subject(bench, probe)) != "answers"}
     ports = _ports(bench, list(refused))
     found = {probe.label: (subject, ports[probe]) for probe, subject in refused.items()}
     wrong = {label: port for label, (_, port) in found.items() if not port.startswith("refuses")}
@@ -50,18 +50,17 @@ def _subject(bench: Bench, probe: Probe) -> str:
     def job() -> None:
         import torch
 
-        with torch.no_grad():
-            bench.case.module(*probe.sample.args, **probe.sample.kwargs)
+        from pytest_modelport.tensors import fresh, without_autocast
+
+        sample = fresh(probe.sample, "cpu")  # a copy: without a fork it would be the caller's own
+        with torch.no_grad(), without_autocast():
+            bench.case.module(*sample.args, **sample.kwargs)
 
     log = bench.workspace.folder / "probe.log"
     ending = isolated(job, timeout=bench.case.timeout, log=log, restore=bench.case.module)
     if isinstance(ending, Done):
         return "answers"
     return f"refuses ({ending.cause.type})" if isinstance(ending, Raised) else "dies"
-
-
-def _probes(bench: Bench) -> Iterator[Probe]:
-    return probes(bench.case.inputs, bench.artifact.manifest)
 
 
 def _ports(bench: Bench, asked: list[Probe]) -> dict[Probe, str]:
@@ -72,8 +71,6 @@ def _ports(bench: Bench, asked: list[Probe]) -> dict[Probe, str]:
             for probe in left:
                 try:
                     session.run(bench.fed(probe.sample, without=probe.missing), bench.case.seed)
-                except Stopped as end:
-                    found[probe] = f"refuses ({end.reason})"
                 except RoomEnded as ended:
                     found[probe] = _word(ended.ending)
                     if not isinstance(ended.ending, Raised):

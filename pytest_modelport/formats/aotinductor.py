@@ -19,7 +19,7 @@ CALL = "natural"
 OPTIONS = {"freezing": bool, "max_autotune": bool}
 
 _ENTRY = "model.pt2"
-inspect = jitfile.inspect
+inspect, warm = jitfile.inspect, programs.warm
 #: The weights are compiled into the library, which gives no way to read them.
 constants = None
 
@@ -44,8 +44,3 @@ def export(request: Request) -> Exported:
 def absent(options: Mapping[str, Any]) -> str:  # noqa: ARG001
     """The compiler, where there is none."""
     return compiler()
-
-
-def warm() -> None:
-    """Import here what torch.export imports, so that every fork has it."""
-    programs.warm()

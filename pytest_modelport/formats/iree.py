@@ -14,7 +14,7 @@ SUFFIXES = (".vmfb",)
 CALL = "named"
 
 _ENTRY = "model.vmfb"
-inspect = programs.opaque
+inspect, warm = programs.opaque, programs.warm
 #: Weights are compiled into the module, which gives no way to read them.
 constants = None
 
@@ -30,8 +30,3 @@ def export(request: Request) -> Exported:
     imported.unlink()
     promise = programs.promise(program, request)
     return Exported(_ENTRY, "flat", *promise, versions("torch", "iree-turbine", "iree-base-compiler"), (programs.UNREADABLE,))
-
-
-def warm() -> None:
-    """Import here what torch.export imports, so that every fork has it."""
-    programs.warm()

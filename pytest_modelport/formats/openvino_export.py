@@ -14,7 +14,7 @@ SUFFIXES = (".xml",)
 CALL = "named"
 OPTIONS = openvinofile.OPTIONS
 
-constants, inspect = openvinofile.constants, openvinofile.inspect
+constants, inspect, warm = openvinofile.constants, openvinofile.inspect, programs.warm
 
 
 def export(request: Request) -> Exported:
@@ -24,8 +24,3 @@ def export(request: Request) -> Exported:
     program = programs.flat_program(request)
     openvinofile.save(openvino.convert_model(program), request.folder / openvinofile.ENTRY, dict(request.options))
     return Exported(openvinofile.ENTRY, "flat", *programs.promise(program, request), versions("torch", "openvino"))
-
-
-def warm() -> None:
-    """Import here what torch.export imports, so that every fork has it."""
-    programs.warm()

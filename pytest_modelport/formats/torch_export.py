@@ -24,6 +24,7 @@ SUFFIXES = (".pt2",)
 CALL = "natural"
 
 _ENTRY = "model.pt2"
+warm = programs.warm
 
 
 def export(request: Request) -> Exported:
@@ -56,8 +57,3 @@ def inspect(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path.name} is not an archive that torch has written")
     return (), (), ()
-
-
-def warm() -> None:
-    """Import here what torch.export imports, so that every fork has it."""
-    programs.warm()

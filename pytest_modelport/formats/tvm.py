@@ -15,7 +15,7 @@ SUFFIXES = (".so",)
 CALL = "named"
 
 _ENTRY = "model.so"
-inspect = programs.opaque
+inspect, warm = programs.opaque, programs.warm
 #: Weights are compiled into the library, which gives no way to read them.
 constants = None
 
@@ -36,8 +36,3 @@ def export(request: Request) -> Exported:
 def absent(options: object) -> str:  # noqa: ARG001
     """The compiler that links the library, where there is none."""
     return compiler()
-
-
-def warm() -> None:
-    """Import here what torch.export imports, so that every fork has it."""
-    programs.warm()

@@ -35,8 +35,8 @@ class ExecutorchSession:
         """One call. What it returns is copied: its memory belongs to the program."""
         from pytest_modelport.tensors import to_array, to_tensor
 
-        names = [value.name for value in self._manifest.inputs] or list(feed.inputs)
-        results = self._method.execute([to_tensor(feed.inputs[name], "cpu").contiguous() for name in names])
+        given = ordered.placed(self._manifest, feed).values()
+        results = self._method.execute([to_tensor(array, "cpu").contiguous() for array in given])
         return ordered.answer(self._manifest, [to_array(result.clone()) for result in results])
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from pytest_modelport import ireefile, ordered
 from pytest_modelport.artifact import Manifest
+from pytest_modelport.converter import convert
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.setting import Setting
 
@@ -43,20 +44,15 @@ class IreeSession:
 def open(folder: Path, manifest: Manifest, setting: Setting) -> IreeSession:  # noqa: ARG001
     """Load the module, or import and compile an ONNX file first. Raises what IREE raises."""
     path = folder / manifest.entry
-    if path.suffix == ".onnx":
-        path = _compiled(path)
-    return IreeSession(path.read_bytes(), manifest)
+    return IreeSession(_compiled(path) if path.suffix == ".onnx" else path.read_bytes(), manifest)
 
 
-def _compiled(onnx: Path) -> Path:
-    """The module made of an ONNX file, in the clean room's own scratch."""
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="modelport-iree-"))
-    imported, module = folder / "model.mlir", folder / "model.vmfb"
-    command = [sys.executable, "-m", "iree.compiler.tools.import_onnx", str(onnx), "-o", str(imported)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ended.returncode:
-        raise RuntimeError(f"IREE cannot import the file: {ireefile.said(ended.stderr)}")
-    ireefile.compile_to(imported, module, "onnx")
-    return module
+def _compiled(onnx: Path) -> bytes:
+    """The module made of an ONNX file. The artifact's own folder stays as it is."""
+    with tempfile.TemporaryDirectory(prefix="modelport-iree-") as scratch:
+        folder = Path(scratch)
+        imported, module = folder / "model.mlir", folder / "model.vmfb"
+        command = [sys.executable, "-m", "iree.compiler.tools.import_onnx", str(onnx.absolute()), "-o", str(imported)]
+        convert("IREE", command, folder, imported)
+        ireefile.compile_to(imported, module, "onnx")
+        return module.read_bytes()

@@ -32,12 +32,11 @@ class NcnnSession:
         self._net.opt.num_threads = setting.threads
         for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
             setattr(self._net.opt, name, False)
-        for status, file in (
-            (self._net.load_param(str(path)), path),
-            (self._net.load_model(str(path.with_suffix(".bin"))), path),
-        ):
-            if status:
-                raise RuntimeError(f"ncnn cannot load {file.name} (status {status}): it has a layer that ncnn does not know")
+        if status := self._net.load_param(str(path)):
+            raise RuntimeError(f"ncnn cannot load {path.name} (status {status}): it has a layer that ncnn does not know")
+        weights = path.with_suffix(".bin")
+        if status := self._net.load_model(str(weights)):
+            raise RuntimeError(f"ncnn cannot load the weights in {weights.name} (status {status})")
         self.options = {"precision": "fp32", "intra_op_threads": setting.threads, "ncnn": ncnn.__version__}
 
     def run(self, feed: Feed) -> Answer:

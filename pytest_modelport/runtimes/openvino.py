@@ -21,7 +21,7 @@ OPTIONS = {"precision": ("f32", "bf16", "f16", "default")}
 
 
 class OpenvinoSession:
-    """A compiled model. Every input is set at every call: one that is left out would keep its last value."""
+    """A compiled model. Each call is a request of its own, in which no input keeps its last value."""
 
     def __init__(self, path: Path, manifest: Manifest, setting: Setting) -> None:
         import openvino
@@ -41,8 +41,8 @@ class OpenvinoSession:
 
     def run(self, feed: Feed) -> Answer:
         """One call."""
-        given = ordered.arrays(self._manifest, feed)
-        results = self._compiled.create_infer_request().infer(dict(enumerate(given)))
+        given = {position: ordered.dense(array) for position, array in ordered.placed(self._manifest, feed).items()}
+        results = self._compiled.create_infer_request().infer(given)
         return ordered.answer(self._manifest, [results[output] for output in self._compiled.outputs])
 
 

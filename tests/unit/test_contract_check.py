@@ -7,6 +7,12 @@ import torch
 from torch import nn
 
 from pytest_modelport import Outcome, Stage
+from pytest_modelport.artifact import Manifest
+from pytest_modelport.probes import probes
+from pytest_modelport.sample import Sample
+from pytest_modelport.subject import inputs
+
+NAMED = Manifest("onnx", "onnx", "model.onnx", "named", (), ())
 
 
 class Lookup(nn.Module):
@@ -49,15 +55,23 @@ def test_a_silent_answer_is_named(prove):
     probes = verdict.evidence["probes"]
     assert probes["ids with -1 in it"] == "the subject refuses (IndexError), the port answers"
     assert "port refuses" in probes["ids with 2147483647 in it"]
-    assert "port refuses" in probes["mask left out"]
+    assert probes["mask left out"].endswith("the port refuses (ValueError)")
 
 
 def test_a_runtime_that_dies_is_opened_again_for_the_rest(prove):
     pytest.importorskip("tract")
     verdict = asked(prove, "onnx:tract")
     assert verdict.outcome is Outcome.FAILED
-    assert verdict.reason.startswith("dies of what the subject refuses, 2 of 8 inputs: ids with 2147483647 in it")
-    assert "port refuses" in verdict.evidence["probes"]["mask left out"]
+    assert verdict.reason.startswith("dies of what the subject refuses, 4 of 8 inputs: ids with 2147483647 in it")
+    assert verdict.evidence["probes"]["mask left out"].endswith("the port dies (SIGSEGV)")  # tract reads past what it was given
+    assert verdict.evidence["probes"]["mask as float64"].endswith("the port refuses (TractError)")
+
+
+def test_inputs_in_any_layout_are_probed():
+    ids = torch.arange(6).reshape(3, 2).T
+    changed = [probe for probe in probes(inputs(Lookup(), Sample((ids, torch.ones(2, 3)))), NAMED) if "with -1" in probe.label]
+    assert changed[0].sample.args[0][0, 0] == -1
+    assert ids[0, 0] == 0
 
 
 def test_a_subject_that_takes_anything_leaves_nothing_to_ask(prove):

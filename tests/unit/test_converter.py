@@ -10,6 +10,7 @@ from pytest_modelport.converter import convert, why
 def test_the_line_that_tells_of_a_fault_is_shown():
     text = "Start to Optimize the MNN Net...\n[07:36:57] :220: These Op Not Support: ONNX::IsNaN \nConverted Failed!\n\n"
     assert why(text) == "These Op Not Support: ONNX::IsNaN"
+    assert why("one\nmodel.mlir:7:10: error: failed to legalize 'torch.aten.x'\n at:\n") == "failed to legalize 'torch.aten.x'"
     assert why("one\ntwo\n") == "two"
     assert why("") == "it gives no reason"
 

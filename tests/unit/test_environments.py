@@ -18,6 +18,14 @@ def test_environments_are_found_from_inside_the_project(tmp_path):
     assert declared(inside) == {"prod": Environment("prod", ("onnxruntime==1.20.1", "numpy<2"))}
 
 
+def test_a_file_that_only_speaks_of_us_does_not_end_the_search(tmp_path):
+    project(tmp_path, '[tool.modelport.environments]\nprod = ["numpy"]\n')
+    inside = tmp_path / "part"
+    inside.mkdir()
+    project(inside, "# see tool.modelport above\n[project]\nname = 'part'\n")
+    assert list(declared(inside)) == ["prod"]
+
+
 def test_a_project_that_says_nothing_has_none(tmp_path):
     assert declared(project(tmp_path, "[project]\nname = 'x'\n")) == {}
 

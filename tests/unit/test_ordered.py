@@ -1,0 +1,47 @@
+"""Between arrays and positions: nothing is made up and nothing hidden."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pytest_modelport.artifact import Manifest, Value
+from pytest_modelport.feed import Feed
+from pytest_modelport.ordered import WrongCount, answer, arrays, placed
+from pytest_modelport.runtimes.mnn import _widened
+from pytest_modelport.wire import Array
+
+MANIFEST = Manifest("f", "k", "e", "flat", (Value("a", "float32"), Value("b", "float32")), (Value("y", "float32"),))
+
+
+def fed(**values):
+    return Feed({name: Array.of(np.array(value, np.float32)) for name, value in values.items()}, ["tuple", []])
+
+
+def test_arrays_come_in_the_promised_order():
+    assert [array.item() for array in arrays(MANIFEST, fed(b=2, a=1))] == [1, 2]
+
+
+def test_what_a_feed_lacks_is_left_to_the_port():
+    assert list(placed(MANIFEST, fed(b=2))) == [1]
+
+
+def test_more_results_than_promised_are_no_answer():
+    with pytest.raises(WrongCount, match="the port returns 2 tensors; promised are 1: y"):
+        answer(MANIFEST, [np.zeros(1), np.zeros(1)])
+
+
+@pytest.mark.parametrize(
+    ("values", "promised", "dtype"),
+    [
+        ([0, 3], "int64", "int64"),
+        ([0, 1], "bool", "bool"),
+        ([0, 2], "bool", "int32"),
+        ([-1, 2], "uint8", "int32"),
+        ([0, 3], "float32", "int32"),
+        ([0, 3], "", "int32"),
+    ],
+)
+def test_integers_of_mnn_are_widened_only_where_their_values_stay(values, promised, dtype):
+    assert str(_widened(np.array(values, np.int32), promised).dtype) == dtype
+    assert _widened(np.array([0.5], np.float32), "int64").dtype == np.float32
