@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_modelport import shelf
 from pytest_modelport.request import routes_of
 from pytest_modelport.verdict import Report, Verdict
 from pytest_modelport.workspace import Workspace
@@ -22,6 +23,7 @@ TARGETS = ("onnx", "torchscript", "torch_export")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also what takes long: marked `full`")
+    parser.addoption("--complete", action="store_true", help="a package that is missing is a failure, not a skip")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,6 +49,17 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """One workspace for the process, so that torch is imported into one clean room once."""
     with Workspace(tmp_path_factory.mktemp("workspace"), keep_all=True) as made:
         yield made
+
+
+@pytest.fixture
+def needs(request: pytest.FixtureRequest) -> Callable[[Mapping[str, str]], None]:
+    """Skips what needs a package that is missing (`REQUIRES`: import name -> requirement); fails it under `--complete`."""
+
+    def check(requires: Mapping[str, str]) -> None:
+        if missing := shelf.missing(requires):
+            (pytest.fail if request.config.getoption("--complete") else pytest.skip)(f"not installed: {', '.join(missing)}")
+
+    return check
 
 
 Prove = Callable[..., Report]

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import argparse
 import copy
-import logging
-import multiprocessing
+import functools
 import os
 import sys
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +24,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+
+from benchmarks.apart import apart
 
 Run = Callable[[tuple[Any, ...]], Any]
 WRONG = 1e-4
@@ -239,16 +239,13 @@ def outcome(make: Callable[..., Callable[[], Run]], subject: Callable[[], nn.Mod
     return "ok" if worst <= WRONG else f"wrong {worst:.0e}"
 
 
-def _one(name: str, target: str, queue: Any) -> None:
+def _one(name: str, target: str) -> str:
     from tests.meta.faults import FAULTS
 
-    logging.disable(logging.CRITICAL)
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
     fault = FAULTS[name]
     torch.manual_seed(0)
     with torch.no_grad():
-        queue.put(outcome(MAKERS[target], fault.subject, [fault.args, fault.args, *fault.then], fault.shapes))
+        return outcome(MAKERS[target], fault.subject, [fault.args, fault.args, *fault.then], fault.shapes)
 
 
 def main() -> None:
@@ -261,12 +258,7 @@ def main() -> None:
         for target, expected in FAULTS[name].expect.items():
             if target not in MAKERS:
                 continue
-            queue: Any = multiprocessing.get_context("fork").SimpleQueue()
-            process = multiprocessing.get_context("fork").Process(target=_one, args=(name, target, queue))
-            process.start()
-            process.join(120)
-            process.kill()
-            found = queue.get() if not queue.empty() else "crash"
+            found = apart(functools.partial(_one, name, target), instead="crash")
             agrees = found.split()[0] == expected
             counts["agrees" if agrees else "differs"] += 1
             if not agrees:

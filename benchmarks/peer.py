@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import logging
-import multiprocessing
 import time
 import warnings
 from collections import Counter
@@ -19,8 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from benchmarks.apart import apart
 from pytest_modelport import pipeline
 from pytest_modelport.request import routes_of
 from pytest_modelport.workspace import Workspace
@@ -57,24 +55,6 @@ def theirs(fault: Fault, target: str) -> bool:
     return True
 
 
-def apart(fault: Fault, target: str) -> bool:
-    """The peer's answer; a process that dies is red."""
-    context = multiprocessing.get_context("fork")
-    queue = context.SimpleQueue()
-
-    def job() -> None:
-        logging.disable(logging.CRITICAL)
-        warnings.simplefilter("ignore")
-        torch.set_num_threads(1)  # OpenMP hangs in the fork of a process that has used several
-        queue.put(theirs(fault, target))
-
-    process = context.Process(target=job)
-    process.start()
-    process.join(300)
-    process.kill()
-    return not queue.empty() and bool(queue.get())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path)
@@ -87,7 +67,10 @@ def main() -> None:
         for name, fault in FAULTS.items():
             for target in (target for target in fault.expect if target in TARGETS):
                 truth = fault.expect[target] == "ok"
-                for who, ask in (("Modelport", lambda *asked: ours(*asked, workspace)), ("pytest-torch", apart)):
+                for who, ask in (
+                    ("Modelport", lambda *asked: ours(*asked, workspace)),
+                    ("pytest-torch", lambda *asked: apart(lambda: theirs(*asked), instead=False)),
+                ):
                     started = time.perf_counter()
                     green = ask(fault, target)
                     seconds[who] += time.perf_counter() - started

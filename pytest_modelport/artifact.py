@@ -38,7 +38,7 @@ class Manifest:
     by name). brought: not exported here but given by the user, so its names are its own.
     constants: Python values among the outputs that were fixed at export, by output name; baked: the same among the inputs.
     ranges: symbol -> [lowest, highest or None]. options: what the route asked of the export. sessions: what opening it really
-    set, by `runtime-device`.
+    set, by route.
     """
 
     format: str
@@ -94,9 +94,10 @@ class Artifact:
         """Bytes of all files together."""
         return sum(int(row["size"]) for row in self.manifest.files.values())
 
-    def opened(self, session: str, options: Mapping[str, Any]) -> Artifact:
-        """The artifact with what one session really set noted in its manifest."""
-        manifest = replace(self.manifest, sessions={**self.manifest.sessions, session: dict(options)})
+    def opened(self, route: str, options: Mapping[str, Any]) -> Artifact:
+        """The artifact with what a route's session really set noted in its manifest, beside what those before it have noted."""
+        noted = _read_manifest(self.folder).sessions
+        manifest = replace(self.manifest, sessions={**noted, route: dict(options)})
         write_manifest(self.folder, manifest)
         return Artifact(self.folder, manifest)
 
@@ -115,10 +116,7 @@ def seal(folder: Path, manifest: Manifest) -> Artifact:
 
 def load(folder: Path) -> Artifact:
     """Open a sealed folder. Raises `CorruptArtifact` when a file is missing, was added or does not hash as it did."""
-    try:
-        manifest = Manifest.from_dict(json.loads((folder / MANIFEST).read_text()))
-    except (OSError, json.JSONDecodeError) as error:
-        raise CorruptArtifact(f"no readable manifest in {folder}: {error}") from error
+    manifest = _read_manifest(folder)
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST}
     for name in sorted(found ^ set(manifest.files)):
         raise CorruptArtifact(f"{name} is {'not in the manifest' if name in found else 'missing'}: {folder}")
@@ -126,6 +124,13 @@ def load(folder: Path) -> Artifact:
         if sha256(folder / name) != row["sha256"]:
             raise CorruptArtifact(f"{name} is not the file that was exported (sha256 differs): {folder}")
     return Artifact(folder, manifest)
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        return Manifest.from_dict(json.loads((folder / MANIFEST).read_text()))
+    except (OSError, json.JSONDecodeError) as error:
+        raise CorruptArtifact(f"no readable manifest in {folder}: {error}") from error
 
 
 def sha256(path: Path) -> str:

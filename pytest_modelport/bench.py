@@ -89,9 +89,11 @@ class Bench:
         """A verdict about this route, with what is known about the subject and the artifact among its notes."""
         made, reference = self.__dict__.get("artifact"), self.__dict__.get("reference")
         about = (*self.case.notes, *(reference.notes if reference else ()), *(made.manifest.notes if made else ()), *notes)
-        place = {"artifact": str(made.folder)} if made else {}
+        place: dict[str, Any] = {"artifact": str(made.folder)} if made else {}
         if self.environment:
             place["environment"] = self.workspace.environment(self.environment).summary
+        if made and (session := made.manifest.sessions.get(self.route.id)):
+            place["session"] = dict(session)
         found, noted = {**place, **(evidence or {})}, tuple(dict.fromkeys(about))
         return Verdict(self.route, check, stage, outcome, reason, found, noted, subject=self.case.name)
 
@@ -156,8 +158,7 @@ class Bench:
             except RoomEnded as ended:
                 raise self._not_opened(room, opener, ended.ending) from None
             if not runtime:
-                where = f"@{self.environment}" * bool(self.environment)
-                self.__dict__["artifact"] = artifact.opened(f"{opener}{where}-{self.route.device}", session.options)
+                self.__dict__["artifact"] = artifact.opened(self.route.id, session.options)
             yield session
 
     @contextlib.contextmanager

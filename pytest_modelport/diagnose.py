@@ -43,8 +43,10 @@ def _blame(bench: Bench, suspect: Suspect, agrees: Callable[[Answer], bool]) -> 
                 right = agrees(session.run(bench.feed(call), call.seed))
         except (RoomEnded, Stopped):
             continue
-        if right and other == bench.runtime:
-            return f"the environment: {other} gives the right answer from the same file in the session's own"
+        if other == bench.runtime:
+            if right:
+                return f"the environment: {other} gives the right answer from the same file in the session's own"
+            continue  # wrong in either version: not a third opinion
         if right:
             return f"the runtime: {other} gives the right answer from the same file"
         return f"the export: {other} gives a wrong answer from the same file too"

@@ -39,6 +39,8 @@ def failure(verdicts: Iterable[Verdict], *, environment: Mapping[str, str] | Non
     ]
     rows += [("opened in", f"environment {verdict.evidence['environment']}")] if "environment" in verdict.evidence else []
     rows += _facts(verdict)
+    if session := verdict.evidence.get("session"):
+        rows.append(("session", ", ".join(f"{key} {value}" for key, value in session.items())))
     rows += [
         ("also", f"{other.check} {other.outcome}: {other.reason}")
         for other in verdicts

@@ -45,7 +45,7 @@ def _commands(wanted: Environment) -> list[list[str]]:
     """Uv where it is installed, else venv and pip."""
     packages, uv = [*_OURS, *wanted.requirements], shutil.which("uv")
     if uv:
-        make = [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(wanted.folder)]
+        make = [uv, "venv", "--quiet", "--seed", "--allow-existing", "--python", sys.executable, str(wanted.folder)]
         return [make, [uv, "pip", "install", "--python", str(wanted.python), *packages]]
     return [
         [sys.executable, "-m", "venv", str(wanted.folder)],

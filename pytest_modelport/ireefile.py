@@ -21,4 +21,5 @@ def compile_to(source: Path, module: Path, kind: str) -> None:
     try:
         tools.compile_file(str(source), output_file=str(module), input_type=kind, extra_args=list(_FLAGS))
     except tools.CompilerToolError as error:
-        raise RuntimeError(f"IREE cannot compile it: {why(str(error).rpartition("Diagnostics:")[2])}") from None
+        said = str(error).rpartition("Diagnostics:")[2]
+        raise RuntimeError(f"IREE cannot compile it: {why(said)}") from None

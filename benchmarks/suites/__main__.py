@@ -12,23 +12,20 @@ import argparse
 import ast
 import functools
 import importlib.metadata
-import logging
-import multiprocessing
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-import warnings
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from benchmarks import bare
+from benchmarks.apart import apart
 from benchmarks.suites.models import VARIANTS, batches, make
 
 HERE = Path(__file__).parent
@@ -49,25 +46,15 @@ THEIRS = {
 
 def truth(variant: str, target: str) -> str:
     """What becomes of a variant's port with plain calls."""
-    context = multiprocessing.get_context("fork")
-    queue: Any = context.SimpleQueue()
 
-    def job() -> None:
-        logging.disable(logging.CRITICAL)
-        warnings.simplefilter("ignore")
-        torch.set_num_threads(1)
+    def job() -> str:
         os.environ["VARIANT"] = variant
         calls = [(batch,) for batch in (batches()[0], *batches())]
         with torch.no_grad():
-            queue.put(
-                bare.outcome(bare.MAKERS[target], functools.partial(_subject, target), calls, ({0: torch.export.Dim.AUTO},))
-            )
+            shapes = ({0: torch.export.Dim.AUTO},)
+            return bare.outcome(bare.MAKERS[target], functools.partial(_subject, target), calls, shapes)
 
-    process = context.Process(target=job)
-    process.start()
-    process.join(300)
-    process.kill()
-    return queue.get() if not queue.empty() else "crash"
+    return str(apart(job, instead="crash"))
 
 
 def _subject(target: str) -> torch.nn.Module:

@@ -11,16 +11,15 @@ from pytest_modelport.verdict import worst
 MODELS = ("cnn", "encoder", "lstm", pytest.param("wide", marks=pytest.mark.full))
 
 
-def needs(target):
+def requirements(target):
     parsed = shelf.target(target)
     return {**shelf.format_(parsed.format).REQUIRES, **shelf.runtime(parsed.runtime).REQUIRES}
 
 
 @pytest.mark.parametrize("target", deployment.TARGETS)
 @pytest.mark.parametrize("name", MODELS)
-def test_what_becomes_of_a_model_is_what_is_known(name, target, prove):
-    if missing := shelf.missing(needs(target)):
-        pytest.skip(f"not installed: {', '.join(missing)}")
+def test_what_becomes_of_a_model_is_what_is_known(name, target, prove, needs):
+    needs(requirements(target))
     model, example, other = deployment.case(name)
     report = prove([target], model, example, samples=[other], dynamic_shapes=deployment.shapes())
     verdict = worst(report.verdicts)
@@ -40,8 +39,8 @@ def test_every_deployment_target_is_in_the_table():
 
 
 @pytest.mark.parametrize("target", ["openvino(precision=bf16)", "onnx(precision=bf16):openvino"])
-def test_bfloat16_that_a_processor_chooses_is_caught(target, prove):
-    pytest.importorskip("openvino")
+def test_bfloat16_that_a_processor_chooses_is_caught(target, prove, needs):
+    needs(requirements(target))
     model, example, _ = deployment.case("encoder")
     report = prove([target], model, example)
     parity = report.verdicts[0]

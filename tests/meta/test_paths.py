@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -50,6 +51,24 @@ def test_compiled_graphs_of_another_test_are_not_reused(prove):
 
     for scale in (2.0, 3.0):
         assert prove(["torch_compile(backend=aot_eager)"], Scaled(scale), X).passed
+
+
+def test_shapes_of_inner_values_are_kept_or_left_out_as_asked(prove):
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU()).eval()
+    kept = {}
+    for target in ("onnx", "onnx(value_info=false)"):
+        parity = prove([target], model, X).verdicts[0]
+        assert parity.passed
+        kept[target] = len(onnx.load(Path(parity.evidence["artifact"], "model.onnx")).graph.value_info)
+    assert kept["onnx"] > 0
+    assert kept["onnx(value_info=false)"] == 0
+
+
+def test_the_optimisation_level_asked_for_is_the_one_used(prove):
+    used = [
+        prove([f"onnx{level}"], nn.Linear(3, 2), X).verdicts[0].evidence["session"] for level in ("", "(optimization=disabled)")
+    ]
+    assert [session["graph_optimization_level"] for session in used] == ["ORT_ENABLE_ALL", "ORT_DISABLE_ALL"]
 
 
 @pytest.mark.parametrize("target", ["onnx(opset=13)", "onnx(opset=99)"])

@@ -56,6 +56,43 @@ def test_a_route_runs_on_the_pinned_version(project):
     assert verdict.evidence["environment"] == "production: onnxruntime 1.20.1, numpy 1.26.4"
 
 
+#: Read by an environment's interpreter before anything else: its ONNX Runtime adds one to every answer.
+WRONG = """
+import sys
+from importlib import abc, util
+
+class Finder(abc.MetaPathFinder, abc.Loader):
+    def find_spec(self, name, path, target=None):
+        if name != "onnxruntime":
+            return None
+        sys.meta_path.remove(self)
+        spec = util.find_spec(name)
+        run = spec.loader.exec_module
+        def exec_module(module):
+            run(module)
+            class Session(module.InferenceSession):
+                def run(self, *args):
+                    return [value + 1 for value in super().run(*args)]
+            module.InferenceSession = Session
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_a_version_that_is_wrong_where_another_is_right_is_blamed(project):
+    made = declared(project)["production"]
+    site = next(made.folder.glob("lib/*/site-packages")) / "sitecustomize.py"
+    site.write_text(WRONG)
+    try:
+        verdict = proven("onnx@production")[0]
+    finally:
+        site.unlink()
+    assert verdict.outcome is Outcome.FAILED
+    assert verdict.evidence["blame"].startswith("the environment: onnxruntime gives the right answer from the same file")
+
+
 def test_what_the_old_version_cannot_load_is_red_and_says_why(project):
     assert proven("onnx(opset=23)")[0].passed
     old = proven("onnx(opset=23)@production")[0]

@@ -31,8 +31,13 @@ def test_a_sealed_folder_loads_as_it_was(folder):
 
 
 def test_what_opening_it_set_is_noted(folder):
-    artifact.load(folder).opened("onnxruntime-cpu", {"threads": 1})
-    assert artifact.load(folder).manifest.sessions == {"onnxruntime-cpu": {"threads": 1}}
+    made = artifact.load(folder)
+    made.opened("onnx-cpu", {"threads": 1})
+    made.opened("onnx(optimization=basic)-cpu", {"threads": 2})
+    assert artifact.load(folder).manifest.sessions == {
+        "onnx-cpu": {"threads": 1},
+        "onnx(optimization=basic)-cpu": {"threads": 2},
+    }
 
 
 @pytest.mark.parametrize(

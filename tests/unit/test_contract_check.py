@@ -9,6 +9,7 @@ from torch import nn
 from pytest_modelport import Outcome, Stage
 from pytest_modelport.artifact import Manifest
 from pytest_modelport.probes import probes
+from pytest_modelport.runtimes import tract
 from pytest_modelport.sample import Sample
 from pytest_modelport.subject import inputs
 
@@ -58,8 +59,8 @@ def test_a_silent_answer_is_named(prove):
     assert probes["mask left out"].endswith("the port refuses (ValueError)")
 
 
-def test_a_runtime_that_dies_is_opened_again_for_the_rest(prove):
-    pytest.importorskip("tract")
+def test_a_runtime_that_dies_is_opened_again_for_the_rest(prove, needs):
+    needs(tract.REQUIRES)
     verdict = asked(prove, "onnx:tract")
     assert verdict.outcome is Outcome.FAILED
     assert verdict.reason.startswith("dies of what the subject refuses, 4 of 8 inputs: ids with 2147483647 in it")
