@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_modelport import Sample, UsageError, shelf, verify
+from pytest_modelport import Sample, UsageError, pipeline, shelf, verify
 from pytest_modelport.loading import load
 
 
@@ -42,6 +42,16 @@ def test_a_class_a_function_and_an_import_string_are_factories(model):
     assert isinstance(loaded.module, nn.Module)
     assert loaded.factory is not None
     assert loaded.factory() is not loaded.module
+
+
+def test_another_instance_draws_other_numbers_and_the_same_each_time():
+    case = pipeline.case_of(lambda: nn.Linear(3, 2).eval(), torch.ones(1, 3))
+    torch.manual_seed(5)
+    first = case.fresh().weight
+    torch.manual_seed(6)
+    assert torch.equal(case.fresh().weight, first)
+    torch.manual_seed(case.seed)
+    assert not torch.equal(nn.Linear(3, 2).weight, first)
 
 
 def test_a_factory_may_bring_inputs():
