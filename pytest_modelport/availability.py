@@ -27,9 +27,10 @@ def unavailable(bench: Bench) -> Verdict | None:
 def _not_installed(bench: Bench) -> Verdict | None:
     """Packages, or the environment, that the route needs and that are not there."""
     maker, opener = shelf.format_(bench.format), shelf.runtime(bench.runtime)
-    if bench.environment and not bench.workspace.environment(bench.environment).packages:
-        reason = f"environment {bench.environment} is not there: modelport env create {bench.environment}"
-        return bench.verdict("parity", Stage.OPEN, Outcome.SKIPPED, reason)
+    for name in filter(None, ("" if _brought(bench) else shelf.home(maker), bench.environment)):
+        if not bench.workspace.environment(name).packages:
+            reason = f"environment {name} is not there: modelport env create {name}"
+            return bench.verdict("parity", Stage.OPEN, Outcome.SKIPPED, reason)
     absent, command = shelf.lacking(*([] if _brought(bench) else [maker]), *([] if bench.environment else [opener]))
     if not absent:
         return None

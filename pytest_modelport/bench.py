@@ -150,7 +150,8 @@ class Bench:
         Raises `Stopped`.
         """
         artifact, opener = self.artifact, runtime or self.runtime
-        with self._room(opener, "" if runtime else self.environment) as room, contextlib.ExitStack() as stack:
+        where = shelf.home(shelf.runtime(opener)) if runtime else self.environment
+        with self._room(opener, where) as room, contextlib.ExitStack() as stack:
             try:
                 self._import(room)
                 opened: Opened = room.open(opener, artifact.folder, self._setting(opener), self.case.timeout)

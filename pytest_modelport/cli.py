@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_modelport import __version__, environments, installing, shelf
+from pytest_modelport.doctor import lacking
 from pytest_modelport.errors import ModelportError, UsageError
 from pytest_modelport.route import DEFAULT_TARGETS
 from pytest_modelport.target import listed
@@ -62,7 +63,7 @@ def _targets(options: argparse.Namespace) -> int:
     width = max(map(len, names))
     for name in names:
         target = shelf.target(name)
-        absent, command = shelf.lacking(shelf.format_(target.format), shelf.runtime(target.runtime))
+        absent, command = lacking(shelf.format_(target.format), shelf.runtime(target.runtime))
         state = f"missing {absent}: {command}" if absent else "usable"
         print(f"{name:<{width}}  {state}")
     return 0

@@ -41,6 +41,7 @@ class Format(Protocol):
     """The extra of pytest-modelport that installs REQUIRES and the default runtime."""
 
     # Optional: `OPTIONS`, what a route may ask of the export, `onnx(opset=20)`: name -> `int`, `bool` or words to choose from.
+    # Optional: `ENVIRONMENT` and `convert`, see `Converting`.
     # Optional: `PERSISTENT = True`, where only what `state_dict()` has can be in an artifact.
     # Optional: `absent(options)`, what the export needs beyond packages and does not find (a compiler), else an empty string.
     # Optional: `warm()`, to import in the session what every export would import in its fork.
@@ -63,6 +64,15 @@ class Format(Protocol):
 
         `constants = None` where an artifact stores none: then the check `weights` does not apply.
         """
+
+
+class Converting(Format, Protocol):
+    """A format whose converter needs an environment of its own."""
+
+    ENVIRONMENT: str
+
+    def convert(self, folder: Path, manifest: Manifest) -> Manifest:
+        """Make the artifact of what `export` left in the folder. Runs in the clean room of that environment."""
 
 
 class CannotJudge(Exception):
@@ -88,6 +98,7 @@ class Runtime(Protocol):
     """The kinds of artifacts it opens."""
     EXTRA: str
     # Optional: `OPTIONS`, as a format's: what a route may ask of the session, `onnx(optimization=disabled)`.
+    # Optional: `ENVIRONMENT`, the installation it opens artifacts in where the target names none.
     # Optional: `ROUNDING`, how many times further than a plain sum's its results may lie from the oracle, with the reason.
     # Optional: `REFEREE = True`, where its word tells whether the file or another runtime is wrong.
     # Optional: `PRELOAD`, names of modules that opening imports beside REQUIRES, for the clean room to have early.

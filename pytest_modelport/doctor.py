@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_modelport import shelf
+from pytest_modelport.environments import declared
 from pytest_modelport.export import versions
 
 if TYPE_CHECKING:
@@ -40,17 +42,35 @@ def examine() -> Iterator[Finding]:
         *(("format", name, shelf.format_(name)) for name in shelf.names("formats")),
         *(("runtime", name, shelf.runtime(name)) for name in shelf.names("runtimes")),
     ]
-    modules = {module for _, _, item in items for module in item.REQUIRES if not shelf.missing({module: module})}
+    here = [item for _, _, item in items if not _elsewhere(item)]
+    modules = {module for item in here for module in item.REQUIRES if not shelf.missing({module: module})}
     with ThreadPoolExecutor(2) as pool:  # imports of seconds each
         pool.map(_failure, sorted(modules))
     for kind, name, item in items:
         yield Finding(kind, name, *_state(item))
 
 
+def _elsewhere(item: Format | Runtime) -> bool:
+    """Whether all it imports lies in an environment of its own."""
+    return bool(shelf.home(item)) and not hasattr(item, "export")
+
+
+def lacking(*items: Format | Runtime) -> tuple[str, str]:
+    """What these need that is not there, packages or an environment, and the command that brings it; empty when all is."""
+    absent, command = shelf.lacking(*(item for item in items if not _elsewhere(item)))
+    if absent:
+        return absent, command
+    known = declared(Path.cwd())
+    gone = next((name for item in items if (name := shelf.home(item)) and not known[name].packages), "")
+    return (f"environment {gone}", f"modelport env create {gone}") if gone else ("", "")
+
+
 def _state(item: Format | Runtime) -> tuple[str, str]:
-    absent, command = shelf.lacking(item)
+    absent, command = lacking(item)
     if absent:
         return "missing", command
+    if _elsewhere(item):
+        return "usable", f"environment {declared(Path.cwd())[shelf.home(item)].summary}"
     for module in item.REQUIRES:
         if why := _failure(module):
             return "broken", f"{module} does not import: {why}"
@@ -110,11 +130,17 @@ def _row(name: str) -> str:
         f"`{name}`",
         _first(maker),
         _first(opener),
-        f"`pytest-modelport[{','.join(extras)}]`" if extras else "nothing more",
+        _install(extras, shelf.home(maker) or shelf.home(opener)),
         ", ".join(devices),
         ", ".join(f"`{key}={_kind(kind)}`" for key, kind in sorted(options.items())),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _install(extras: list[str], environment: str) -> str:
+    commands = [f"`modelport env create {environment}`"] if environment else []
+    commands += [f"`pytest-modelport[{','.join(extras)}]`"] if extras else []
+    return ", ".join(commands) or "nothing more"
 
 
 def _first(item: object) -> str:

@@ -9,6 +9,7 @@ They are declared in the project's pyproject.toml and lie in the user's cache fo
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import platform
@@ -27,6 +28,10 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+#: Installations that formats need for themselves, because their converters and torch's world cannot share one. A project may
+#: declare its own under the same name. torch: the session's version, whose programs the converter reads.
+_OWN = {"litert": ("litert-torch>=0.10", "ai-edge-litert>=2.0", "torch=={torch}")}
 
 _READY = "ready.json"
 _NAME = re.compile(r"[\w.-]+")
@@ -84,8 +89,17 @@ def variables() -> dict[str, str]:
     return {**{key: value for key, value in os.environ.items() if key not in leave}, "PYTHONNOUSERSITE": "1"}
 
 
+def own() -> dict[str, Environment]:
+    """The environments that formats need, whatever a project declares."""
+    torch = importlib.metadata.version("torch").partition("+")[0]
+    return {name: Environment(name, tuple(item.format(torch=torch) for item in items)) for name, items in _OWN.items()}
+
+
 def declared(start: Path) -> dict[str, Environment]:
-    """The environments of the project that `start` lies in. Raises `UsageError` when they are not written as they should be."""
+    """Our environments and those of the project that `start` lies in.
+
+    Raises `UsageError` when they are not written as they should be.
+    """
     files = (folder / "pyproject.toml" for folder in (start, *start.parents))
     file, table = next(((file, table) for file in files if (table := _table(file)) is not None), (start, {}))
     for key in table.keys() - {"environments"}:
@@ -93,7 +107,7 @@ def declared(start: Path) -> dict[str, Environment]:
     environments = table.get("environments", {})
     if not isinstance(environments, Mapping):
         raise UsageError(f"tool.modelport.environments in {file} is {environments!r}: write NAME = [requirements]")
-    return {name: _environment(file, name, value) for name, value in environments.items()}
+    return {**own(), **{name: _environment(file, name, value) for name, value in environments.items()}}
 
 
 def _table(file: Path) -> dict[str, Any] | None:
@@ -124,12 +138,11 @@ def _environment(file: Path, name: str, value: Any) -> Environment:
 
 
 def environment(name: str, known: Mapping[str, Environment]) -> Environment:
-    """The environment called `name`. Raises `UsageError` with the nearest match, or with how to declare one."""
+    """The environment called `name`. Raises `UsageError` with the nearest match, and with how to declare one."""
     if name in known:
         return known[name]
-    if known:
-        raise unknown("environment", name, sorted(known))
-    raise UsageError(f"environment {name!r} is not declared: in pyproject.toml, [tool.modelport.environments] {name} = [...]")
+    how = f"in pyproject.toml: [tool.modelport.environments] {name} = [requirements]"
+    raise UsageError(f"{unknown('environment', name, sorted(known))}; to declare it, {how}")
 
 
 def require(routes: Iterable[Route], known: Mapping[str, Environment]) -> None:

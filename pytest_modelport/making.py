@@ -11,6 +11,7 @@ from pytest_modelport import artifact, shelf
 from pytest_modelport.artifact import Artifact, Manifest
 from pytest_modelport.case import Case
 from pytest_modelport.cause import describe
+from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.export import Request, WrongArtifact
 from pytest_modelport.isolate import Done, Ending, Raised, run
 from pytest_modelport.stopped import Stopped, evidence_of, stopped
@@ -43,11 +44,27 @@ def export(
 
     ending = run(job, timeout=case.timeout, log=log, paths=paths(case.module), restore=case.module)
     if isinstance(ending, Done):
+        ending = _converted(workspace, case, format_name, folder)
+    if isinstance(ending, Done):
         return artifact.load(folder)
     if isinstance(ending, Raised):
         log.write_text(log.read_text(errors="replace") + ending.cause.text)
     workspace.keep(log)
     return _not_exported(ending, format_name, log)
+
+
+def _converted(workspace: Workspace, case: Case, format_name: str, folder: Path) -> Ending:
+    """The second half of an export whose converter lives in an environment of its own."""
+    environment = shelf.home(shelf.format_(format_name))
+    if not environment:
+        return Done(None)
+    try:
+        workspace.room(case.threads, environment).request(
+            case.timeout, op="convert", format_name=format_name, folder=str(folder)
+        )
+    except RoomEnded as ended:
+        return ended.ending
+    return Done(None)
 
 
 def _not_exported(ending: Ending, format_name: str, log: Path) -> Stopped:

@@ -35,6 +35,38 @@ def dense(array: Array) -> npt.NDArray[Any]:
     return np.array(array.numpy(), order="C", copy=True)
 
 
+def narrowed(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Integers in the narrower dtype a file takes; everything else as it is, for the port to refuse.
+
+    Raises `OverflowError` for integers that have no place in it.
+    """
+    import numpy as np
+
+    wanted = np.dtype(dtype)
+    if array.dtype == wanted or array.dtype.kind not in "iu" or wanted.kind not in "iu":
+        return array
+    narrow = array.astype(wanted)
+    if not np.array_equal(narrow, array):
+        raise OverflowError(f"a number from {array.min()} to {array.max()} does not fit the port's {wanted}")
+    return narrow
+
+
+def widened(array: npt.NDArray[Any], promised: str) -> npt.NDArray[Any]:
+    """Integers of a port with fewer kinds of them as what was promised, where that has the same values.
+
+    Any other dtype stays, and shows.
+    """
+    import numpy as np
+
+    if array.dtype.kind not in "iu" or promised not in _INTEGERS:
+        return array
+    wide = array.astype(promised)
+    return wide if np.array_equal(wide, array) else array
+
+
+_INTEGERS = ("bool", "int8", "int16", "int32", "int64", "uint8")
+
+
 def answer(manifest: Manifest, results: Sequence[npt.ArrayLike | Array]) -> Answer:
     """The results under the promised names. Raises `WrongCount`."""
     names = [value.name for value in manifest.outputs] or [f"output_{number}" for number in range(len(results))]

@@ -99,10 +99,16 @@ def target(text: str) -> Target:
     maker = format_(parsed.format)
     if plain not in targets() and parsed.runtime != maker.RUNTIME:
         raise unknown("target", plain, targets())
-    found = replace(parsed, runtime=parsed.runtime or maker.RUNTIME)
+    named = parsed.runtime or maker.RUNTIME
+    found = replace(parsed, runtime=named, environment=parsed.environment or home(runtime(named)))
     if found.environment and is_live(runtime(found.runtime)):
         raise UsageError(f"target {text!r}: {found.runtime} runs with the subject's own code, so only in the session")
     return typed(found, {**options(maker), **options(runtime(found.runtime))})
+
+
+def home(item: object) -> str:
+    """The environment that a format is converted in, or a runtime opens in, unless told otherwise; empty for the session's."""
+    return str(getattr(item, "ENVIRONMENT", ""))
 
 
 def options(item: object) -> Mapping[str, Kind]:
@@ -113,6 +119,8 @@ def options(item: object) -> Mapping[str, Kind]:
 def canonical(text: str) -> str:
     """The one spelling of a target (`onnx:onnxruntime` is `onnx`). Raises `UsageError` when it is unknown."""
     found = target(text)
+    if found.environment == home(runtime(found.runtime)):
+        found = replace(found, environment="")
     return str(replace(found, runtime="") if found.runtime == format_(found.format).RUNTIME else found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pytest_modelport.cleanroom.room import Room
-from pytest_modelport.environments import Environment, environment, variables
+from pytest_modelport.environments import Environment, environment, own, variables
 
 T = TypeVar("T")
 
@@ -20,13 +21,13 @@ class Workspace:
     """Scratch folder, clean rooms, and the memory of finished references and exports.
 
     folder: where artifacts go; a temporary one when None. keep_all: leave everything behind on `close`, not only what `keep`
-    was called for. environments: those that the project declares.
+    was called for. environments: ours and those that the project declares; ours alone when None.
     """
 
     def __init__(
         self, folder: Path | None = None, *, keep_all: bool = False, environments: Mapping[str, Environment] | None = None
     ) -> None:
-        self._environments = environments or {}
+        self._environments = own() if environments is None else environments
         self._temporary, self._keep_all = folder is None, keep_all
         if folder is None:
             folder = Path(tempfile.mkdtemp(prefix="modelport-"))
@@ -60,10 +61,12 @@ class Workspace:
         return self._rooms[key]
 
     def fresh(self, name: str) -> Path:
-        """A new empty folder. Raises `OSError` when it cannot be made."""
-        folder = self.folder / f"{next(self._numbers):03d}-{name}"
-        folder.mkdir(parents=True)
-        return folder
+        """A new empty folder, beside those of a former run. Raises `OSError` when it cannot be made."""
+        while True:
+            folder = self.folder / f"{next(self._numbers):03d}-{name}"
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(parents=True)
+                return folder
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """The result of `make`, computed the first time this key is asked for. What raises is asked for again."""

@@ -13,7 +13,7 @@ from typing import IO, Any, cast
 
 from pytest_modelport import artifact, shelf, wire
 from pytest_modelport.cleanroom import protocol
-from pytest_modelport.contract import Session, Subject, Traceable, is_live
+from pytest_modelport.contract import Converting, Session, Subject, Traceable, is_live
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import die_with_parent
 from pytest_modelport.setting import Setting
@@ -46,6 +46,7 @@ class Worker:
             "preload": self._preload,
             "missing": self._missing,
             "imports": self._imports,
+            "convert": self._convert,
             "open": self._open,
             "run": self._run,
             "close": self._close,
@@ -81,6 +82,13 @@ class Worker:
         sys.path += [entry for entry in path if entry not in sys.path]
         for module in modules:
             importlib.import_module(module)
+        return {}
+
+    def _convert(self, format_name: str, folder: str) -> Reply:
+        """Finish an export here, and seal what it made."""
+        exported = artifact.load(Path(folder))
+        maker = cast("Converting", shelf.format_(format_name))
+        artifact.seal(Path(folder), maker.convert(Path(folder), exported.manifest))
         return {}
 
     def _open(self, session: int, runtime: str, folder: str, setting: dict[str, Any]) -> Reply:

@@ -45,18 +45,8 @@ class MnnSession:
         for value, promised in zip(found, self._manifest.outputs, strict=True):
             dense = MNN.expr.convert(value, MNN.expr.data_format.NCHW)
             array = np.array(dense.read()).reshape(dense.shape)
-            results.append(_widened(array, promised.dtype))
+            results.append(ordered.widened(array, promised.dtype))
         return ordered.answer(self._manifest, results)
-
-
-def _widened(array: Any, promised: str) -> Any:
-    """MNN's 32-bit integers as what was promised, where that has the same values: any other dtype stays, and shows."""
-    import numpy as np
-
-    if array.dtype.kind not in "iu" or promised not in ("bool", "int8", "int16", "int32", "int64", "uint8"):
-        return array
-    wide = array.astype(promised)
-    return wide if np.array_equal(wide, array) else array
 
 
 def _variable(expr: Any, array: Any) -> Any:

@@ -5,21 +5,34 @@ from __future__ import annotations
 import pytest
 
 from fixtures import deployment
-from pytest_modelport import shelf
+from pytest_modelport import installing, shelf
+from pytest_modelport.environments import own
 from pytest_modelport.verdict import worst
 
 MODELS = ("cnn", "encoder", "lstm", pytest.param("wide", marks=pytest.mark.full))
 
 
-def requirements(target):
+def provide(target, needs):
+    """Makes the environments of the target's own; its packages here must be there."""
     parsed = shelf.target(target)
-    return {**shelf.format_(parsed.format).REQUIRES, **shelf.runtime(parsed.runtime).REQUIRES}
+    for item in (shelf.format_(parsed.format), shelf.runtime(parsed.runtime)):
+        if home := shelf.home(item):
+            installing.create(own()[home], print)
+        else:
+            needs(item.REQUIRES)
+
+
+@pytest.mark.parametrize("name", ["encoder", "lstm"])
+def test_litert_is_right_about_what_it_converts_with_a_fixed_batch(name, prove, needs):
+    provide("litert", needs)
+    model, example, _ = deployment.case(name)
+    assert prove(["litert"], model, example).passed
 
 
 @pytest.mark.parametrize("target", deployment.TARGETS)
 @pytest.mark.parametrize("name", MODELS)
 def test_what_becomes_of_a_model_is_what_is_known(name, target, prove, needs):
-    needs(requirements(target))
+    provide(target, needs)
     model, example, other = deployment.case(name)
     report = prove([target], model, example, samples=[other], dynamic_shapes=deployment.shapes())
     verdict = worst(report.verdicts)
@@ -33,14 +46,14 @@ def test_every_deployment_target_is_in_the_table():
         name: {shelf.format_(shelf.target(name).format).EXTRA, shelf.runtime(shelf.target(name).runtime).EXTRA}
         for name in shelf.targets()
     }
-    deployed = {name for name, found in extras.items() if found - {"", "onnx"}}
+    deployed = {name for name, found in extras.items() if found - {"", "onnx"} or shelf.target(name).environment}
     legacy = {name for name in deployed if name.startswith("onnx_legacy:")}  # the same runtimes on the older exporter's files
     assert deployed - legacy == set(deployment.TARGETS)
 
 
 @pytest.mark.parametrize("target", ["openvino(precision=bf16)", "onnx(precision=bf16):openvino"])
 def test_bfloat16_that_a_processor_chooses_is_caught(target, prove, needs):
-    needs(requirements(target))
+    provide(target, needs)
     model, example, _ = deployment.case("encoder")
     report = prove([target], model, example)
     parity = report.verdicts[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_modelport import shelf
+from pytest_modelport.environments import own
 
 HEAVY = {"torch", "onnx", "onnxruntime", "onnxscript", "numpy", "rich", "hypothesis"}
 ROOT = Path(shelf.__file__).parent
@@ -25,6 +26,8 @@ def test_a_format_offers_its_constants_and_functions(name):
     assert all(suffix.startswith(".") for suffix in item.SUFFIXES)
     assert callable(item.export)
     assert item.constants is None or callable(item.constants)
+    assert callable(getattr(item, "convert", None)) or not shelf.home(item)
+    assert shelf.home(item) in ("", *own())
     assert callable(item.inspect)
 
 
@@ -67,6 +70,7 @@ def test_loading_the_whole_shelf_imports_nothing_heavy_but_numpy():
     code = """
 import sys
 from pytest_modelport import shelf
+from pytest_modelport.environments import own
 shelf.targets()
 print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "onnx", "onnxruntime", "onnxscript", "rich"}))
 """

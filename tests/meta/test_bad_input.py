@@ -261,6 +261,12 @@ def test_a_workdir_keeps_every_artifact(tmp_path):
     assert (Path(report.verdicts[0].evidence["artifact"]) / "manifest.json").exists()
 
 
+def test_a_workdir_is_used_again(tmp_path):
+    for _ in range(2):
+        assert verify(nn.Linear(3, 2), X, targets=["torchscript"], workdir=tmp_path).passed
+    assert len(list(tmp_path.glob("*-torchscript"))) == 2
+
+
 def test_without_a_workdir_only_failures_stay(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert verify(nn.Linear(3, 2), X, targets=["torchscript"]).passed

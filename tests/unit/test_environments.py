@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from pytest_modelport import Route, UsageError
-from pytest_modelport.environments import Environment, declared, environment, require
+from pytest_modelport.environments import Environment, declared, environment, own, require
 
 
 def project(folder, text):
@@ -15,7 +16,7 @@ def test_environments_are_found_from_inside_the_project(tmp_path):
     project(tmp_path, '[tool.modelport.environments]\nprod = ["onnxruntime==1.20.1", "numpy<2"]\n')
     inside = tmp_path / "tests" / "unit"
     inside.mkdir(parents=True)
-    assert declared(inside) == {"prod": Environment("prod", ("onnxruntime==1.20.1", "numpy<2"))}
+    assert declared(inside) == {**own(), "prod": Environment("prod", ("onnxruntime==1.20.1", "numpy<2"))}
 
 
 def test_a_file_that_only_speaks_of_us_does_not_end_the_search(tmp_path):
@@ -23,11 +24,20 @@ def test_a_file_that_only_speaks_of_us_does_not_end_the_search(tmp_path):
     inside = tmp_path / "part"
     inside.mkdir()
     project(inside, "# see tool.modelport above\n[project]\nname = 'part'\n")
-    assert list(declared(inside)) == ["prod"]
+    assert declared(inside)["prod"].requirements == ("numpy",)
 
 
-def test_a_project_that_says_nothing_has_none(tmp_path):
-    assert declared(project(tmp_path, "[project]\nname = 'x'\n")) == {}
+def test_a_project_that_says_nothing_has_ours(tmp_path):
+    assert declared(project(tmp_path, "[project]\nname = 'x'\n")) == own()
+
+
+def test_a_project_may_pin_one_of_ours(tmp_path):
+    project(tmp_path, '[tool.modelport.environments]\nlitert = ["litert-torch==0.9"]\n')
+    assert declared(tmp_path)["litert"].requirements == ("litert-torch==0.9",)
+
+
+def test_a_converter_that_reads_programs_gets_the_torch_that_writes_them():
+    assert f"torch=={torch.__version__.partition('+')[0]}" in own()["litert"].requirements
 
 
 @pytest.mark.parametrize(
@@ -70,5 +80,5 @@ def test_routes_go_only_through_environments_that_are_declared():
     require([Route("onnx@prod"), Route("onnx")], known)
     with pytest.raises(UsageError, match="unknown environment 'prd': did you mean 'prod'"):
         require([Route("onnx@prd")], known)
-    with pytest.raises(UsageError, match="environment 'prod' is not declared: in pyproject.toml"):
-        environment("prod", {})
+    with pytest.raises(UsageError, match=r"unknown environment 'new': .*; to declare it, in pyproject.toml: .* new = "):
+        environment("new", known)

@@ -7,8 +7,7 @@ import pytest
 
 from pytest_modelport.artifact import Manifest, Value
 from pytest_modelport.feed import Feed
-from pytest_modelport.ordered import WrongCount, answer, arrays, placed
-from pytest_modelport.runtimes.mnn import _widened
+from pytest_modelport.ordered import WrongCount, answer, arrays, narrowed, placed, widened
 from pytest_modelport.wire import Array
 
 MANIFEST = Manifest("f", "k", "e", "flat", (Value("a", "float32"), Value("b", "float32")), (Value("y", "float32"),))
@@ -42,6 +41,15 @@ def test_more_results_than_promised_are_no_answer():
         ([0, 3], "", "int32"),
     ],
 )
-def test_integers_of_mnn_are_widened_only_where_their_values_stay(values, promised, dtype):
-    assert str(_widened(np.array(values, np.int32), promised).dtype) == dtype
-    assert _widened(np.array([0.5], np.float32), "int64").dtype == np.float32
+def test_integers_of_a_port_are_widened_only_where_their_values_stay(values, promised, dtype):
+    assert str(widened(np.array(values, np.int32), promised).dtype) == dtype
+    assert widened(np.array([0.5], np.float32), "int64").dtype == np.float32
+
+
+def test_integers_are_narrowed_only_where_they_fit():
+    ids = np.array([0, 7], np.int64)
+    assert narrowed(ids, np.int32).dtype == np.int32
+    assert narrowed(ids, np.float32) is ids
+    assert narrowed(ids.astype(np.float64), np.float32).dtype == np.float64
+    with pytest.raises(OverflowError, match="from 0 to 4294967296 does not fit the port's int32"):
+        narrowed(np.array([0, 2**32]), np.int32)

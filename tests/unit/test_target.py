@@ -16,6 +16,8 @@ from pytest_modelport.target import listed
         ("onnx( opset = 20 )", "onnx(opset=20)"),
         ("onnx(optimize=false,opset=20):reference", "onnx(opset=20,optimize=false):reference"),
         ("onnx(opset=20):onnxruntime", "onnx(opset=20)"),
+        ("litert:litert@litert", "litert"),
+        ("litert(x64=true)@production", "litert(x64=true)@production"),
         ("torchscript()", "torchscript"),
         ("torch_compile(backend=aot_eager,dynamic=true)", "torch_compile(backend=aot_eager,dynamic=true)"),
     ],
