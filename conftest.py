@@ -15,7 +15,7 @@ from pytest_modelport.request import routes_of
 from pytest_modelport.verdict import Report, Verdict
 from pytest_modelport.workspace import Workspace
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.scripted"]
 
 #: The targets this version is about.
 TARGETS = ("onnx", "torchscript", "torch_export")

@@ -164,8 +164,10 @@ class Bench:
 
     @contextlib.contextmanager
     def _room(self, opener: str, environment: str) -> Iterator[Room | InProcess]:
-        """Where a runtime runs: the clean room, or a fork that has the subject."""
-        if not is_live(shelf.runtime(opener)):
+        """Where a runtime runs: the clean room, or a fork that has the subject; here, for a debugger."""
+        if self.workspace.in_process and not environment:
+            yield InProcess(self.case)
+        elif not is_live(shelf.runtime(opener)):
             yield self.workspace.room(self.case.threads, environment)
         elif forks():
             with contextlib.closing(LiveRoom(self.workspace.fresh("live"), self.case)) as room:

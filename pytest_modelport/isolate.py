@@ -18,7 +18,8 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -97,15 +98,23 @@ def signal_name(status: int) -> str:
 
 
 def run(
-    job: Job, *, timeout: float, log: Path, paths: Mapping[int, str] | None = None, restore: nn.Module | None = None
+    job: Job,
+    *,
+    timeout: float,
+    log: Path,
+    paths: Mapping[int, str] | None = None,
+    restore: nn.Module | None = None,
+    here: bool = False,
 ) -> Ending:
     """Run `job` and say how it ended.
 
     job: returns JSON values. timeout: seconds; not enforced where there is no fork. log: receives what the job prints.
     paths: `id(submodule)` -> path, to name the place of an exception. restore: the module to put back as it was afterwards,
-    where there is no fork to throw away.
+    where there is no fork to throw away. here: in this process and with its own output, for a debugger.
     """
-    return _forked(job, timeout, log, paths) if forks() else _inline(job, log, paths, restore)
+    if here:
+        return _inline(job, contextlib.nullcontext(), paths, restore)
+    return _forked(job, timeout, log, paths) if forks() else _inline(job, _into(log), paths, restore)
 
 
 def _attempt(job: Job, paths: Mapping[int, str] | None) -> dict[str, Any]:
@@ -125,13 +134,22 @@ def _ending(result: Mapping[str, Any]) -> Done | Raised:
     return Raised(Cause.from_dict(result["raised"])) if "raised" in result else Done(result["done"])
 
 
-def _inline(job: Job, log: Path, paths: Mapping[int, str] | None, restore: nn.Module | None) -> Done | Raised:
+@contextlib.contextmanager
+def _into(log: Path) -> Iterator[None]:
+    """What Python prints goes into the log."""
+    with log.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        yield
+
+
+def _inline(
+    job: Job, output: AbstractContextManager[None], paths: Mapping[int, str] | None, restore: nn.Module | None
+) -> Done | Raised:
     from pytest_modelport.snapshot import Snapshot
     from pytest_modelport.tensors import restored_rng
 
     before = Snapshot(restore) if restore is not None else None
     try:
-        with log.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file), restored_rng():
+        with output, restored_rng():
             return _ending(_attempt(job, paths))
     finally:
         if before is not None:

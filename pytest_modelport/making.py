@@ -42,13 +42,15 @@ def export(
             exported = maker.export(request)
         artifact.seal(folder, exported.manifest(format_name, maker.KIND, request))
 
-    ending = run(job, timeout=case.timeout, log=log, paths=paths(case.module), restore=case.module)
+    here = workspace.in_process
+    ending = run(job, timeout=case.timeout, log=log, paths=paths(case.module), restore=case.module, here=here)
     if isinstance(ending, Done):
         ending = _converted(workspace, case, format_name, folder)
     if isinstance(ending, Done):
         return artifact.load(folder)
     if isinstance(ending, Raised):
-        log.write_text(log.read_text(errors="replace") + ending.cause.text)
+        with log.open("a") as file:
+            file.write(ending.cause.text)
     workspace.keep(log)
     return _not_exported(ending, format_name, log)
 

@@ -50,6 +50,7 @@ def verify(
     timeout: float = TIMEOUT,
     workdir: str | Path | None = None,
     imports: Sequence[str] = (),
+    in_process: bool = False,
 ) -> Report:
     """Export `model` along every route and prove each artifact against it.
 
@@ -61,7 +62,8 @@ def verify(
     exporting. rtol, atol: replace the measured allowance. undecided: share of integer elements that may differ where the
     subject's own evaluations disagree. timeout: seconds for each export, opening and call. workdir: where artifacts are kept;
     without it only those of routes that did not pass are, in a temporary folder. imports: modules the clean room imports before
-    it opens an artifact: those that register custom operators.
+    it opens an artifact: those that register custom operators. in_process: export and run ports in this process, where a
+    debugger sees them; a crash ends it and nothing is timed out.
 
     A bad port is a verdict. Raises `UsageError` when the request itself makes no sense.
     """
@@ -82,7 +84,7 @@ def verify(
     files = artifacts_of(artifact, routes)
     environments = declared(Path.cwd())
     require(routes, environments)
-    with _workspace(workdir, environments) as workspace:
+    with _workspace(workdir, environments, in_process) as workspace:
         expect(workspace, routes, threads)
         verdicts = [
             verdict
@@ -92,10 +94,10 @@ def verify(
     return Report(tuple(verdicts), environment())
 
 
-def _workspace(workdir: str | Path | None, environments: Mapping[str, Environment]) -> Workspace:
+def _workspace(workdir: str | Path | None, environments: Mapping[str, Environment], in_process: bool) -> Workspace:  # noqa: FBT001
     folder = Path(workdir) if workdir is not None else None
     try:
-        return Workspace(folder, keep_all=workdir is not None, environments=environments)
+        return Workspace(folder, keep_all=workdir is not None, environments=environments, in_process=in_process)
     except OSError as error:
         raise UsageError(f"workdir {workdir} cannot be used: {error.strerror}") from error
 

@@ -22,11 +22,18 @@ class Workspace:
 
     folder: where artifacts go; a temporary one when None. keep_all: leave everything behind on `close`, not only what `keep`
     was called for. environments: ours and those that the project declares; ours alone when None.
+    in_process: export and run ports in this process, for a debugger.
     """
 
     def __init__(
-        self, folder: Path | None = None, *, keep_all: bool = False, environments: Mapping[str, Environment] | None = None
+        self,
+        folder: Path | None = None,
+        *,
+        keep_all: bool = False,
+        environments: Mapping[str, Environment] | None = None,
+        in_process: bool = False,
     ) -> None:
+        self.in_process = in_process
         self._environments = own() if environments is None else environments
         self._temporary, self._keep_all = folder is None, keep_all
         if folder is None:

@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn, TypeVar
 
-from pytest_modelport import artifact, shelf
 from pytest_modelport.cause import describe
 from pytest_modelport.cleanroom.room import Process, Room, RoomEnded
-from pytest_modelport.cleanroom.worker import Worker, seeded
-from pytest_modelport.contract import Session, Subject, is_live
+from pytest_modelport.cleanroom.worker import Worker, opened, seeded
+from pytest_modelport.contract import Session, Subject
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Raised, enter_child, fork
 from pytest_modelport.setting import Setting
@@ -92,7 +91,7 @@ def _serve(subject: Subject, parent: int, requests: int, replies: int, log: Path
 
 
 class InProcess:
-    """Where nothing can be forked: the same in this process, without limits. The subject is put back afterwards."""
+    """For a debugger, and where nothing can be forked: the same in this process, without limits. The subject is put back."""
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
@@ -105,15 +104,11 @@ class InProcess:
         from pytest_modelport.snapshot import Snapshot
         from pytest_modelport.tensors import restored_rng
 
-        opener = shelf.runtime(runtime)
-        assert is_live(opener)
         before, running = Snapshot(self._subject.module), torch.get_num_threads()
         with restored_rng(), warnings.catch_warnings():
             warnings.resetwarnings()
             try:
-                yield LocalSession(
-                    _attempted(lambda: opener.open(folder, artifact.load(folder).manifest, setting, self._subject))
-                )
+                yield LocalSession(_attempted(lambda: opened(runtime, folder, setting, self._subject)))
             finally:
                 before.restore()
                 torch.set_num_threads(running)

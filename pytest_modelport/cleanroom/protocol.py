@@ -7,6 +7,12 @@ import struct
 from typing import IO, Any, Protocol
 
 _HEADER = struct.Struct("<I")
+#: A longer message than anything either side says: something else has written into the pipe.
+_LONGEST = 1 << 28
+
+
+class Garbled(Exception):
+    """What came through the pipe is no message."""
 
 
 def send(stream: IO[bytes], message: dict[str, Any]) -> None:
@@ -24,13 +30,20 @@ class Reader(Protocol):
 
 
 def receive(stream: Reader) -> dict[str, Any] | None:
-    """Read one message; None at the end of the stream, also in the middle of a message."""
+    """Read one message; None at the end of the stream, also in the middle of a message. Raises `Garbled`."""
     header = stream.read(_HEADER.size)
     if len(header) < _HEADER.size:
         return None
     (length,) = _HEADER.unpack(header)
+    if length > _LONGEST:
+        raise Garbled
     data = stream.read(length)
     if len(data) < length:
         return None
-    message: dict[str, Any] = json.loads(data)
+    try:
+        message = json.loads(data)
+    except ValueError:
+        raise Garbled from None
+    if not isinstance(message, dict):
+        raise Garbled
     return message

@@ -139,6 +139,9 @@ class Room:
         except TimeoutError:
             self._end(process)
             raise RoomEnded(TimedOut(timeout, tail(self.log))) from None
+        except protocol.Garbled:
+            self._end(process)
+            raise RoomEnded(Crashed("garbage in its pipe", tail(self.log))) from None
         except BaseException:
             self._end(process)  # Ctrl-C: a reply that comes later would answer the wrong request
             raise
@@ -278,7 +281,7 @@ class _Deadline:
             left = self._deadline - time.monotonic()
             if left <= 0 or not select.select([self._descriptor], [], [], left)[0]:
                 raise TimeoutError
-            chunk = os.read(self._descriptor, count - len(data))
+            chunk = os.read(self._descriptor, min(count - len(data), 1 << 20))
             if not chunk:
                 break
             data += chunk

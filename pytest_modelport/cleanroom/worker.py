@@ -92,13 +92,7 @@ class Worker:
         return {}
 
     def _open(self, session: int, runtime: str, folder: str, setting: dict[str, Any]) -> Reply:
-        opened = artifact.load(Path(folder))
-        opener = shelf.runtime(runtime)
-        if is_live(opener):
-            assert self._subject is not None
-            self._sessions[session] = opener.open(Path(folder), opened.manifest, Setting(**setting), self._subject)
-        else:
-            self._sessions[session] = opener.open(Path(folder), opened.manifest, Setting(**setting))
+        self._sessions[session] = opened(runtime, Path(folder), Setting(**setting), self._subject)
         return {"options": dict(self._sessions[session].options)}
 
     def _run(self, session: int, inputs: dict[str, Any], file: str, spec: Any, seed: int, out: str) -> Reply:
@@ -112,19 +106,19 @@ class Worker:
         return {}
 
     def _constants(self, format_name: str, folder: str, out: str) -> Reply:
-        opened = artifact.load(Path(folder))
-        found = list(shelf.format_(format_name).constants(Path(folder), opened.manifest))
+        manifest = artifact.load(Path(folder)).manifest
+        found = list(shelf.format_(format_name).constants(Path(folder), manifest))
         table = wire.write(Path(out), [array for _, array in found])
         return {"names": [name for name, _ in found], "table": table}
 
     def _trace(self, runtime: str, folder: str, setting: dict[str, Any], file: str, calls: list[dict[str, Any]]) -> Reply:
-        opened = artifact.load(Path(folder))
+        manifest = artifact.load(Path(folder)).manifest
         feeds = []
         for call in calls:
             arrays = wire.read(Path(file), list(call["inputs"].values()))
             feeds.append((Feed(dict(zip(call["inputs"], arrays, strict=True)), call["spec"]), int(call["seed"])))
         opener = cast("Traceable", shelf.runtime(runtime))
-        values = opener.trace(Path(folder), opened.manifest, Setting(**setting), feeds, seeded)
+        values = opener.trace(Path(folder), manifest, Setting(**setting), feeds, seeded)
         return {"signatures": [value.to_list() for value in values]}
 
 
@@ -136,6 +130,15 @@ def _write(answer: Answer, out: Path) -> Reply:
         "mutated": list(answer.mutated),
         "table": table,
     }
+
+
+def opened(runtime: str, folder: Path, setting: Setting, subject: Subject | None) -> Session:
+    """An artifact whose files are those of its manifest, opened. Raises what the runtime raises, and `CorruptArtifact`."""
+    manifest, opener = artifact.load(folder).manifest, shelf.runtime(runtime)
+    if is_live(opener):
+        assert subject is not None
+        return opener.open(folder, manifest, setting, subject)
+    return opener.open(folder, manifest, setting)
 
 
 def seeded(seed: int) -> None:

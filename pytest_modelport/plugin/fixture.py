@@ -141,7 +141,7 @@ def _workspace(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) 
 
     stash = request.config.stash
     if WORKSPACE not in stash:
-        folder = factory.mktemp("modelport", numbered=True)
-        stash[WORKSPACE] = Workspace(folder, environments=declared(request.config.rootpath))
+        folder, in_process = factory.mktemp("modelport", numbered=True), stash[SETTINGS].in_process
+        stash[WORKSPACE] = Workspace(folder, environments=declared(request.config.rootpath), in_process=in_process)
         pipeline.expect(stash[WORKSPACE], filter(None, map(route_of, request.session.items)))
     return stash[WORKSPACE]

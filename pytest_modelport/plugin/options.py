@@ -19,7 +19,7 @@ class Settings:
     """What the user set for the whole run.
 
     models: to prove without a test file. only: targets to keep, None for all. device: replaces the default device.
-    targets: of tests whose marker names none.
+    targets: of tests whose marker names none. in_process: export and run ports here, for a debugger.
     """
 
     models: tuple[str, ...]
@@ -29,6 +29,7 @@ class Settings:
     targets: tuple[str, ...]
     benchmark: bool
     timeout: float
+    in_process: bool
     rtol: float | None
     atol: float | None
 
@@ -63,6 +64,11 @@ def add(parser: pytest.Parser) -> None:
         help="prove this model without a test file: package.module:factory or transformers:BertConfig?tiny; may be repeated",
     )
     group.addoption("--modelport-strict", action="store_true", help="skipped and inconclusive routes fail")
+    group.addoption(
+        "--modelport-in-process",
+        action="store_true",
+        help="export and run ports in this process, for a debugger: no limits, and a crash ends the session",
+    )
     parser.addini("modelport_targets", "targets of portable tests that name none", type="args", default=list(DEFAULT_TARGETS))
     parser.addini("modelport_timeout", "seconds for each export, opening and call", default=str(DEFAULT_TIMEOUT))
     parser.addini("modelport_rtol", "relative tolerance instead of the measured allowance", default="")
@@ -97,6 +103,7 @@ def read(config: pytest.Config) -> Settings:
         targets=kept if kept and models else tuple(config.getini("modelport_targets")),
         benchmark=bool(config.getoption("modelport_benchmark")),
         timeout=_number(config, "modelport_timeout") or DEFAULT_TIMEOUT,
+        in_process=bool(config.getoption("modelport_in_process")),
         rtol=_number(config, "modelport_rtol"),
         atol=_number(config, "modelport_atol"),
     )

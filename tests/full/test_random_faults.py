@@ -1,4 +1,4 @@
-"""The clean room killed, stopped and aborted at random moments: the session goes on, and nothing is left behind."""
+"""The clean room hit by faults at random moments: the session goes on, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import torch
 from torch import nn
 
 from pytest_modelport import pipeline
+from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.request import routes_of
 from pytest_modelport.verdict import worst
 from pytest_modelport.workspace import Workspace
 from tests.processes import children, gone
+from tests.scripted import answer, artifact
 
 MOMENTS = 200
 SIGNALS = (signal.SIGKILL, signal.SIGSTOP, signal.SIGABRT, signal.SIGSEGV, signal.SIGTERM)
@@ -53,3 +55,68 @@ def test_whatever_happens_to_the_clean_room_the_session_finishes(tmp_path):
     assert len(set(outcomes)) > 1, outcomes
     assert all(gone(pid) for pid in seen)
     assert set(children(os.getpid())) <= before
+
+
+#: What a thread of the port's own process does after a random time, while the process works, replies or waits.
+WITHIN = {
+    "fills its memory": """
+    import resource
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 26), -1))
+    kept = []
+    while True:
+        try:
+            kept.append(bytearray(1 << 16))
+        except MemoryError:
+            time.sleep(0.01)
+""",
+    "closes its pipes": """
+    os.closerange(3, 64)
+""",
+    "writes to its pipes": """
+    for number in range(3, 64):
+        try:
+            os.write(number, b"warning: not a message")
+        except OSError:
+            pass
+""",
+    "writes to its standard output": """
+    for _ in range(1000):
+        os.write(1, b"not a message" * 1000)
+""",
+}
+LATER = """
+import os, threading, time
+import numpy as np
+def fault():
+    time.sleep({seconds})
+{body}
+threading.Thread(target=fault, daemon=True).start()
+started = time.monotonic()
+while time.monotonic() - started < 0.05:
+    np.ones(100_000).sum()
+"""
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("fault", WITHIN)
+def test_whatever_a_port_does_to_its_own_process_the_session_finishes(room, tmp_path, fault):
+    chance, endings = random.Random(0), []
+    for moment in range(MOMENTS // len(WITHIN)):
+        folder = tmp_path / str(moment)
+        folder.mkdir()
+        code = LATER.format(seconds=chance.uniform(0, 0.15), body=WITHIN[fault])
+        try:
+            for _ in range(3):
+                answer(room, artifact(folder, code), timeout=5)
+            endings.append("answers")
+        except RoomEnded as ended:
+            endings.append(type(ended.ending).__name__)
+        room.close()
+        assert answer(room, artifact(folder, "")).outputs
+        room.close()
+    assert list(tmp_path.glob("wire-*")) == []
+    assert set(endings) <= ({"answers"} if "standard" in fault else {"answers", "Raised", "Crashed", "TimedOut"}), endings
+    if "standard" not in fault:
+        assert set(endings) != {"answers"}, endings

@@ -170,6 +170,28 @@ def test_a_device_that_is_not_there_is_a_skip_that_names_it(run):
     assert "no cuda device: torch" in text(result)
 
 
+TRACED = """
+SEEN = []
+
+class Seen(nn.Module):
+    def forward(self, x):
+        SEEN.append(torch.jit.is_tracing())
+        return x * 2
+
+@portable("torchscript", "onnx")
+def test_net(modelport):
+    modelport(Seen(), torch.ones(3))
+    print("traced here:", any(SEEN))
+"""
+
+
+@pytest.mark.parametrize(("options", "here"), [((), False), (("--modelport-in-process",), True)])
+def test_exports_run_here_only_for_a_debugger(run, options, here):
+    result = run(TRACED, "-s", *options)
+    result.assert_outcomes(passed=2)
+    assert f"traced here: {here}" in text(result)
+
+
 def test_an_inconclusive_route_is_a_skip_with_the_reason_and_red_under_strict(run):
     body = """
 class Order(nn.Module):

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_modelport import Outcome, Stage, isolate
+from pytest_modelport import Outcome, Stage, isolate, verify
+from pytest_modelport.runtimes import torch_jit
 from pytest_modelport.verdict import worst
 from tests.processes import children
 
@@ -136,3 +137,12 @@ def test_a_state_dict_that_lacks_a_weight_is_refused(prove):
     assert verdict.outcome is Outcome.FAILED
     assert verdict.stage is Stage.OPEN
     assert "Missing key(s)" in str(verdict.evidence["cause"])
+
+
+def test_a_port_runs_here_for_a_debugger(monkeypatch):
+    opened, really = [], torch_jit.open
+    monkeypatch.setattr(torch_jit, "open", lambda *given: opened.append(os.getpid()) or really(*given))
+    assert verify(nn.Linear(2, 2), X, targets=["torchscript"]).passed
+    assert opened == []
+    assert verify(nn.Linear(2, 2), X, targets=["torchscript"], in_process=True).passed
+    assert opened == [os.getpid()]

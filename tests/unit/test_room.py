@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_modelport.artifact import Manifest, Value, seal
 from pytest_modelport.cleanroom import protocol
 from pytest_modelport.cleanroom.room import Room, RoomEnded
 from pytest_modelport.feed import Feed
@@ -22,55 +21,7 @@ from pytest_modelport.isolate import Crashed, Raised, TimedOut
 from pytest_modelport.setting import Setting
 from pytest_modelport.tensors import to_array
 from tests.processes import gone
-
-#: A runtime made of Python source: the artifact is code that the room runs. Only tests do such a thing.
-SCRIPTED = """
-from pytest_modelport.feed import Answer
-from pytest_modelport.wire import Array
-REQUIRES, DEVICES, OPENS, EXTRA = {}, ("cpu",), ("script",), ""
-class Session:
-    options = {"scripted": True}
-    def __init__(self, code):
-        self.code = code
-    def run(self, feed):
-        scope = {"feed": feed, "Array": Array}
-        exec(self.code, scope)
-        return Answer(tuple(scope.get("outputs", [("output", feed.inputs["x"])])))
-def open(folder, manifest, setting):
-    return Session((folder / manifest.entry).read_text())
-"""
-
-
-@pytest.fixture
-def room(tmp_path, monkeypatch):
-    """A room whose process knows the runtime `scripted`."""
-    package = tmp_path / "site" / "scripted_runtime"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text(SCRIPTED)
-    info = tmp_path / "site" / "scripted_runtime-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: scripted-runtime\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[pytest_modelport.runtimes]\nscripted = scripted_runtime\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    made = Room(tmp_path)
-    yield made
-    made.close()
-
-
-def artifact(tmp_path: Path, code: str) -> Path:
-    folder = tmp_path / f"artifact-{len(list(tmp_path.iterdir()))}"
-    folder.mkdir()
-    (folder / "code.py").write_text(code)
-    value = (Value("x", "float32"),)
-    return seal(folder, Manifest("script", "script", "code.py", "named", value, (Value("output", "float32"),))).folder
-
-
-FEED = Feed({"x": to_array(torch.arange(3.0))}, ["tuple", []])
-
-
-def answer(room: Room, folder: Path, timeout: float = 20):
-    with room.open("scripted", folder, Setting(), timeout) as session:
-        return session.run(FEED, 0)
+from tests.scripted import answer, artifact
 
 
 def test_an_answer_comes_back(room, tmp_path):
@@ -122,6 +73,21 @@ def test_what_the_port_prints_does_not_disturb(room, tmp_path):
     assert answer(room, artifact(tmp_path, code)).outputs
     assert "hello" in room.log.read_text()
     assert "rawraw" in room.log.read_text()
+
+
+def test_garbage_in_the_pipe_itself_is_an_ending(room, tmp_path):
+    code = """
+import os
+for number in range(3, 64):
+    try:
+        os.write(number, b"warning: not a message " * 4)
+    except OSError:
+        pass
+"""
+    with pytest.raises(RoomEnded) as caught:
+        answer(room, artifact(tmp_path, code))
+    assert caught.value.ending == Crashed("garbage in its pipe", "")
+    assert answer(room, artifact(tmp_path, "")).outputs
 
 
 def test_closed_standard_streams_do_not_disturb(room, tmp_path):
