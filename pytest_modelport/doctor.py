@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_modelport import shelf
-from pytest_modelport.environments import declared
+from pytest_modelport.environments import declared, variables
 from pytest_modelport.export import versions
 
 if TYPE_CHECKING:
@@ -69,11 +69,12 @@ def _state(item: Format | Runtime) -> tuple[str, str]:
     absent, command = lacking(item)
     if absent:
         return "missing", command
-    if _elsewhere(item):
-        return "usable", f"environment {declared(Path.cwd())[shelf.home(item)].summary}"
+    home = declared(Path.cwd())[shelf.home(item)] if _elsewhere(item) else None
     for module in item.REQUIRES:
-        if why := _failure(module):
+        if why := _failure(module, str(home.python) if home else sys.executable):
             return "broken", f"{module} does not import: {why}"
+    if home:
+        return "usable", f"environment {home.summary}"
     absent_tool = getattr(item, "absent", None)
     if absent_tool and (tool := absent_tool({})):
         return "lacks", tool
@@ -88,11 +89,12 @@ def _versions(item: Format | Runtime) -> dict[str, str]:
 
 
 @cache
-def _failure(module: str) -> str:
-    """Why a module does not import; empty when it does."""
+def _failure(module: str, python: str = sys.executable) -> str:
+    """Why a module does not import with this interpreter; empty when it does."""
     try:
         ended = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", f"import {module}"],
+            [python, "-W", "ignore", "-c", f"import {module}"],
+            env=None if python == sys.executable else variables(),
             capture_output=True,
             text=True,
             check=False,

@@ -31,7 +31,10 @@ else:
 
 #: Installations that formats need for themselves, because their converters and torch's world cannot share one. A project may
 #: declare its own under the same name. torch: the session's version, whose programs the converter reads.
-_OWN = {"litert": ("litert-torch>=0.10", "ai-edge-litert>=2.0", "torch=={torch}")}
+_OWN = {
+    "litert": ("litert-torch>=0.10", "ai-edge-litert>=2.0", "torch=={torch}"),
+    "onnx2torch": ("onnx2torch>=1.5", "torchvision", "torch=={torch}"),
+}
 
 _READY = "ready.json"
 _NAME = re.compile(r"[\w.-]+")
