@@ -33,6 +33,7 @@ else:
 #: declare its own under the same name. torch: the session's version, whose programs the converter reads.
 _OWN = {
     "litert": ("litert-torch>=0.10", "ai-edge-litert>=2.0", "torch=={torch}"),
+    "paddle": ("paddlepaddle>=3.0", "x2paddle>=1.6", "onnx", "six", "requests"),
     "onnx2torch": ("onnx2torch>=1.5", "torchvision", "torch=={torch}"),
 }
 

@@ -29,7 +29,9 @@ def test_litert_is_right_about_what_it_converts_with_a_fixed_batch(name, prove, 
     assert prove(["litert"], model, example).passed
 
 
-@pytest.mark.parametrize("target", deployment.TARGETS)
+@pytest.mark.parametrize(
+    "target", [pytest.param(name, marks=pytest.mark.full) if name in deployment.LARGE else name for name in deployment.TARGETS]
+)
 @pytest.mark.parametrize("name", MODELS)
 def test_what_becomes_of_a_model_is_what_is_known(name, target, prove, needs):
     provide(target, needs)
