@@ -60,12 +60,11 @@ def _converted(workspace: Workspace, case: Case, format_name: str, folder: Path)
     environment = shelf.home(shelf.format_(format_name))
     if not environment:
         return Done(None)
-    try:
-        workspace.room(case.threads, environment).request(
-            case.timeout, op="convert", format_name=format_name, folder=str(folder)
-        )
-    except RoomEnded as ended:
-        return ended.ending
+    with workspace.room_for_one(case.threads, environment) as room:
+        try:
+            room.request(case.timeout, op="convert", format_name=format_name, folder=str(folder))
+        except RoomEnded as ended:
+            return ended.ending
     return Done(None)
 
 

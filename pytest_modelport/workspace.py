@@ -7,7 +7,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -63,9 +63,18 @@ class Workspace:
         if key not in self._rooms:
             scratch = self.folder / "-".join(filter(None, ("cleanroom", str(threads), name)))
             scratch.mkdir(exist_ok=True)
-            python: dict[str, Any] = {"python": self.environment(name).python, "variables": variables()} if name else {}
-            self._rooms[key] = Room(scratch, threads=threads, **python)
+            self._rooms[key] = self._room(scratch, threads, name)
         return self._rooms[key]
+
+    @contextlib.contextmanager
+    def room_for_one(self, threads: int, name: str) -> Iterator[Room]:
+        """A clean room of its own, for what leaves traces in its process, as converters do."""
+        with contextlib.closing(self._room(self.fresh("cleanroom"), threads, name)) as room:
+            yield room
+
+    def _room(self, scratch: Path, threads: int, name: str) -> Room:
+        python: dict[str, Any] = {"python": self.environment(name).python, "variables": variables()} if name else {}
+        return Room(scratch, threads=threads, **python)
 
     def fresh(self, name: str) -> Path:
         """A new empty folder, beside those of a former run. Raises `OSError` when it cannot be made."""
