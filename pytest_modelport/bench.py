@@ -112,12 +112,19 @@ class Bench:
         try:
             reference = self.workspace.once(("reference", case.key, self.route.device), make)
         except SubjectFailed as failure:
-            raise self._subject_failed(failure) from None
+            raise self.subject_failed(failure) from None
         if not any(step.outputs for step in reference.steps):
             raise Stopped(Stage.RUN, Outcome.ERROR, "the subject returns no tensor: nothing can be compared")
         return reference
 
-    def _subject_failed(self, failure: SubjectFailed) -> Stopped:
+    def on(self, reference: Reference) -> Bench:
+        """The same route and artifact with other calls."""
+        other = replace(self, case=replace(self.case, calls=reference.calls))
+        other.__dict__.update(artifact=self.artifact, reference=reference)
+        return other
+
+    def subject_failed(self, failure: SubjectFailed) -> Stopped:
+        """The end of a route whose subject cannot be judged."""
         ending = failure.ending
         if isinstance(ending, Raised):
             said = ending.cause.headline

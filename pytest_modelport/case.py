@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_modelport.dims import Shapes
 from pytest_modelport.sample import Call
+from pytest_modelport.searching import Search
 from pytest_modelport.tolerance import Tolerance
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Case:
 
     key: the subject's fingerprint; equal keys share references and exports. artifact: a file to prove instead of exporting.
     timeout: seconds for each export, opening and call. threads: of the port's session. factory: makes another instance.
-    imports: modules whose import registers what an artifact needs (custom operators).
+    imports: modules whose import registers what an artifact needs (custom operators). search: how further samples are found.
     """
 
     module: nn.Module
@@ -41,6 +42,7 @@ class Case:
     notes: tuple[str, ...] = ()
     factory: Callable[[], nn.Module] | None = None
     imports: tuple[str, ...] = ()
+    search: Search = field(default_factory=Search)
 
     def fresh(self) -> nn.Module:
         """Another instance of the subject, in the same modes: the user's factory's where there is one, else a copy.

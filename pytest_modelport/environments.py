@@ -34,6 +34,7 @@ else:
 _OWN = {
     "litert": ("litert-torch>=0.10", "ai-edge-litert>=2.0", "torch=={torch}"),
     "paddle": ("paddlepaddle>=3.0", "x2paddle>=1.6", "onnx", "six", "requests"),
+    "tensorflow": ("onnx2tf>=1.29,<2", "tf-keras"),
     "onnx2torch": ("onnx2torch>=1.5", "torchvision", "torch=={torch}"),
 }
 

@@ -16,12 +16,14 @@ from pytest_modelport.availability import preload, unavailable
 from pytest_modelport.bench import Bench
 from pytest_modelport.case import Case
 from pytest_modelport.environments import Environment, declared, require
-from pytest_modelport.errors import UsageError
+from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.export import versions
 from pytest_modelport.isolate import forks
+from pytest_modelport.recipe import Recipe
 from pytest_modelport.request import Artifacts, artifacts_of, checks_of, routes_of
 from pytest_modelport.route import Route
 from pytest_modelport.sample import Sample, sequence
+from pytest_modelport.searching import DOMAINS, Search
 from pytest_modelport.stopped import Stopped
 from pytest_modelport.tolerance import Tolerance
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
@@ -50,6 +52,9 @@ def verify(
     timeout: float = TIMEOUT,
     workdir: str | Path | None = None,
     imports: Sequence[str] = (),
+    examples: int = Search.examples,
+    domain: str = "finite",
+    domains: Mapping[str, tuple[float, float]] | None = None,
     in_process: bool = False,
 ) -> Report:
     """Export `model` along every route and prove each artifact against it.
@@ -62,13 +67,15 @@ def verify(
     exporting. rtol, atol: replace the measured allowance. undecided: share of integer elements that may differ where the
     subject's own evaluations disagree. timeout: seconds for each export, opening and call. workdir: where artifacts are kept;
     without it only those of routes that did not pass are, in a temporary folder. imports: modules the clean room imports before
-    it opens an artifact: those that register custom operators. in_process: export and run ports in this process, where a
+    it opens an artifact: those that register custom operators. examples, domain, domains: further samples that the check `shapes`
+    makes inside the declared dims: how many, `finite` or `ieee` (also NaN, infinities, huge numbers), and bounds of inputs by
+    name, `{"input_ids": (0, 30521)}`. in_process: export and run ports in this process, where a
     debugger sees them; a crash ends it and nothing is timed out.
 
     A bad port is a verdict. Raises `UsageError` when the request itself makes no sense.
     """
     routes = routes_of(targets, transforms, devices)
-    asked = checks_of(checks) or default_checks()
+    asked = checks_of(checks)
     case = case_of(
         model,
         args,
@@ -80,7 +87,9 @@ def verify(
         threads=threads,
         timeout=timeout,
         imports=imports,
+        search=search_of(examples, domain, domains or {}),
     )
+    asked = asked or checks_for(case)
     files = artifacts_of(artifact, routes)
     environments = declared(Path.cwd())
     require(routes, environments)
@@ -113,6 +122,25 @@ def default_checks() -> tuple[str, ...]:
     return tuple(sorted((n for n in shelf.names("checks") if shelf.check(n).DEFAULT), key=lambda name: name != "parity"))
 
 
+def checks_for(case: Case) -> tuple[str, ...]:
+    """The checks of a subject for which none is named: the default ones, and shapes where some may vary."""
+    return (*default_checks(), *(("shapes",) if case.shapes.dynamic and case.search.examples else ()))
+
+
+def search_of(
+    examples: int = Search.examples,
+    domain: str = "finite",
+    domains: Mapping[str, tuple[float, float]] | None = None,
+    replay: Recipe | None = None,
+) -> Search:
+    """What the user says about looking for samples, checked. Raises `UsageError`."""
+    if not (isinstance(examples, int) and examples >= 0):
+        raise UsageError(f"examples is {examples!r}: give a whole number")
+    if domain not in DOMAINS:
+        raise unknown("domain", domain, DOMAINS)
+    return Search(examples, domain, dict(domains or {}), replay)
+
+
 def case_of(
     model: Any,
     args: Any = (),
@@ -126,6 +154,7 @@ def case_of(
     timeout: float = TIMEOUT,
     name: str = "",
     imports: Sequence[str] = (),
+    search: Search | None = None,
 ) -> Case:
     """Everything the user said about the subject, checked. Raises `UsageError`."""
     from pytest_modelport import subject
@@ -163,6 +192,7 @@ def case_of(
         notes=notes,
         factory=loaded.factory,
         imports=_importable(imports),
+        search=search or Search(),
     )
 
 

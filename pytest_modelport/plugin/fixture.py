@@ -104,7 +104,7 @@ class Modelport:
         seed = seed_of(subject_of(self._item), str(self._calls))
         case = pipeline.case_of(model, args, kwargs, tolerance=Tolerance(*tolerances), seed=seed, name=self._subject, **options)
         case = replace(case, artifact=artifacts_of(artifact, [self._route]).get(self._route.target))
-        return pipeline.prove(self._workspace, case, self._route, self._checks or pipeline.default_checks())
+        return pipeline.prove(self._workspace, case, self._route, self._checks or pipeline.checks_for(case))
 
     def _conclude(self, verdicts: list[Verdict]) -> Report:
         """Green: the report. Otherwise the item ends here."""

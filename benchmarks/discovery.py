@@ -1,0 +1,71 @@
+"""Faults that the example does not show: found without being told the input that shows them?
+
+    python -m benchmarks.discovery [NAME ...] [--examples 25 50 200] [--domain ieee] [--write docs/discovery.md]
+
+Every entry of `tests/meta/faults.py` without its triggering samples: the model, its example and its dynamic dims. An entry counts
+where the port is right at the example and wrong at a trigger (tests/meta/faults.py says so, from plain calls). Found: the check
+`shapes` is red. A control is an entry whose port is right everywhere: red there is a false alarm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+import warnings
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from pytest_modelport import pipeline
+from pytest_modelport.request import routes_of
+from pytest_modelport.verdict import Outcome, Verdict
+from pytest_modelport.workspace import Workspace
+from tests.meta.faults import FAULTS
+
+TARGETS = ("onnx", "onnx_legacy", "torchscript", "torch_export")
+RED = (Outcome.FAILED, Outcome.CRASHED, Outcome.TIMEOUT)
+
+
+def searched(workspace: Workspace, name: str, target: str, examples: int, domain: str) -> list[Verdict]:
+    """Parity at the example, then the search."""
+    fault = FAULTS[name]
+    search = pipeline.search_of(examples, domain)
+    case = pipeline.case_of(fault.subject(), fault.args, dynamic_shapes=fault.shapes, search=search)
+    return pipeline.prove(workspace, case, routes_of([target], ["none"], ["cpu"])[0], ["parity", "shapes"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=list(FAULTS))
+    parser.add_argument("--examples", nargs="*", type=int, default=[25, 50, 200])
+    parser.add_argument("--domain", default="finite")
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    counts: dict[int, Counter[str]] = defaultdict(Counter)
+    seconds: Counter[int] = Counter()
+    workspace = Workspace()
+    for name in options.names:
+        for target in (target for target in FAULTS[name].expect if target in TARGETS):
+            truth = FAULTS[name].expect[target]
+            if truth == "no-export":
+                continue
+            for examples in options.examples:
+                started = time.perf_counter()
+                verdicts = searched(workspace, name, target, examples, options.domain)
+                seconds[examples] += time.perf_counter() - started
+                if not verdicts[0].passed or len(verdicts) < 2:
+                    continue  # it shows at the example
+                red, fault = verdicts[1].outcome in RED, truth != "ok"
+                word = ("found" if red else "missed") if fault else ("false alarm" if red else "quiet")
+                counts[examples][word] += 1
+                if word in ("missed", "false alarm"):
+                    print(f"{examples} {name} on {target} ({truth}): {word}: {verdicts[1].reason[:150]}", flush=True)
+    workspace.close()
+    for examples, count in counts.items():
+        print(examples, dict(count), f"{seconds[examples]:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

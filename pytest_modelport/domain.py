@@ -1,0 +1,147 @@
+"""What the elements of an input may be, and arrays of them: whole arrays by kind, never element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Array = npt.NDArray[Any]
+
+#: Single elements that IEEE arithmetic treats in ways of its own: not a number, infinities, a subnormal, the edges of dtypes.
+SPECIALS = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "-0.0": -0.0, "1e-40": 1e-40, "65520": 65520.0, "3e38": 3e38}
+_MASKS = ("ones", "zeros", "prefix", "random", "empty row")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The range of one input's elements.
+
+    family: `float`, `int`, or `mask` (bools, and integers or floats that are 0 or 1). low, high: inclusive; None where open.
+    scale: the size of ordinary elements. ieee: also NaN, infinities and numbers far outside the sample's.
+    """
+
+    family: str
+    low: float | None = None
+    high: float | None = None
+    scale: float = 1.0
+    ieee: bool = False
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Ways to fill an array, after the user's own values: simplest first."""
+        if self.family == "mask":
+            return _MASKS
+        if self.family == "int":
+            return ("zeros", "uniform", "max", "ramp", "ties", "bounds", *(("huge",) if self.ieee else ()))
+        negative = () if self.low is not None and self.low >= 0 else ("negative",)
+        return ("zeros", "ones", "normal", *negative, "tiny", "large", "ties", "constant", *(("huge",) if self.ieee else ()))
+
+    @property
+    def specials(self) -> tuple[str, ...]:
+        """Elements that may stand alone among others."""
+        return tuple(SPECIALS) if self.ieee and self.family == "float" else ()
+
+    def draw(self, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        """An array of float64 or int64. Raises `KeyError` for a kind that is not among `kinds`."""
+        drawn = {"mask": _mask, "int": _integers, "float": _floats}[self.family](self, kind, shape, rng)
+        closed = kind != "huge" and (self.low, self.high) != (None, None)
+        return np.clip(drawn, self.low, self.high) if closed else drawn
+
+
+def domain_of(values: Array, *, rows: int | None = None, ieee: bool = False) -> Domain:
+    """The domain that a sample's array suggests. rows: of the table that its integers choose from, where it is known."""
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    if values.dtype.kind == "b" or (rows is None and finite.size > 1 and np.isin(finite, (0, 1)).all()):
+        return Domain("mask", 0, 1, ieee=ieee)
+    if values.dtype.kind in "iu":
+        high = rows - 1 if rows is not None else int(finite.max(initial=1))
+        return Domain("int", min(0, int(finite.min(initial=0))), high, ieee=ieee and rows is None)
+    scale = float(np.abs(finite).mean()) if finite.size else 1.0
+    if ieee or finite.size < 2 or finite.min() < 0:
+        return Domain("float", scale=scale or 1.0, ieee=ieee)
+    return Domain("float", 0.0, 1.0 if finite.max() <= 1 else None, scale or 1.0)
+
+
+def _mask(_: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    if kind in ("ones", "zeros"):
+        return np.full(shape, int(kind == "ones"))
+    drawn = rng.integers(0, 2, shape)
+    if kind == "prefix" and shape:
+        lengths = rng.integers(1, shape[-1] + 1, (*shape[:-1], 1)) if shape[-1] else np.zeros((*shape[:-1], 1))
+        return np.asarray((np.arange(shape[-1]) < lengths).astype(np.int64))
+    if kind == "empty row" and shape and shape[0]:
+        drawn[0] = 0
+    return drawn
+
+
+def _integers(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    low, high, count = int(domain.low or 0), int(domain.high or 0), int(np.prod(shape))
+    makers: dict[str, Callable[[], Array]] = {
+        "zeros": lambda: np.zeros(shape, np.int64),
+        "max": lambda: np.full(shape, high),
+        "uniform": lambda: rng.integers(low, high + 1, shape),
+        "ramp": lambda: (np.arange(count) % (high - low + 1) + low).reshape(shape),
+        "ties": lambda: rng.choice(rng.integers(low, high + 1, 2), shape),
+        "bounds": lambda: np.where(np.arange(count) % 2, low, high).reshape(shape),
+        "huge": lambda: rng.integers(2**31, 2**40, shape),
+    }
+    return makers[kind]()
+
+
+def _floats(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    scale, normal = domain.scale, rng.standard_normal(shape)
+    makers: dict[str, Callable[[], Array]] = {
+        "zeros": lambda: np.zeros(shape),
+        "ones": lambda: np.ones(shape),
+        "constant": lambda: np.full(shape, scale),
+        "normal": lambda: np.abs(normal) * scale if domain.low == 0 else normal * scale,
+        "negative": lambda: -np.abs(normal) * scale,
+        "tiny": lambda: normal * scale * 10.0 ** -rng.integers(3, 9),
+        "large": lambda: normal * scale * 30,
+        "ties": lambda: np.round(normal) * scale,
+        "huge": lambda: normal * scale * 1e4,
+    }
+    return makers[kind]()
+
+
+def tensor_of(array: Array, dtype: torch.dtype) -> torch.Tensor:
+    """The array in a tensor of this dtype, saturated where an integer dtype is too narrow."""
+    if not dtype.is_floating_point and not dtype.is_complex and dtype != torch.bool:
+        bounds = torch.iinfo(dtype)
+        array = np.clip(array, bounds.min, bounds.max)
+    return torch.from_numpy(np.ascontiguousarray(array)).to(dtype).reshape(array.shape)
+
+
+def stretched(values: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """The user's own values, repeated or cut along each axis to this shape; a new tensor."""
+    for axis, size in enumerate(shape):
+        had = values.shape[axis]
+        if size != had:
+            index = torch.arange(size) % had if had else torch.zeros(0, dtype=torch.long)
+            values = values.index_select(axis, index)
+    return values.clone()
+
+
+#: How the same values may lie in memory.
+LAYOUTS = ("transposed", "sliced", "channels_last")
+
+
+def layouts(dims: int) -> tuple[str, ...]:
+    """The layouts that a tensor of this many axes can have, beside a dense one."""
+    return (*(("transposed",) if dims > 1 else ()), *(("sliced",) if dims else ()), *(("channels_last",) if dims == 4 else ()))
+
+
+def laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
+    """The same values in another layout."""
+    if layout == "transposed":
+        return tensor.transpose(-1, -2).contiguous().transpose(-1, -2)
+    if layout == "sliced":
+        room = tensor.new_zeros((*tensor.shape[:-1], 2 * tensor.shape[-1]))
+        room[..., ::2] = tensor
+        return room[..., ::2]
+    return tensor.contiguous(memory_format=torch.channels_last) if layout == "channels_last" else tensor

@@ -1,0 +1,21 @@
+"""What a user says about looking for samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pytest_modelport.recipe import Recipe
+
+#: Which values are looked for: ordinary ones, or also those that IEEE arithmetic treats in ways of its own.
+DOMAINS = ("finite", "ieee")
+
+
+@dataclass(frozen=True)
+class Search:
+    """How samples are looked for. examples: how many. domain: `finite` or `ieee`. domains: bounds of inputs, by name."""
+
+    examples: int = 25
+    domain: str = "finite"
+    domains: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    replay: Recipe | None = None

@@ -1,0 +1,176 @@
+"""The samples that a declaration allows: dims by symbol, values by domain. One sample is one recipe."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from pytest_modelport import tree
+from pytest_modelport.dims import Shapes
+from pytest_modelport.domain import SPECIALS, Domain, domain_of, laid_out, layouts, stretched, tensor_of
+from pytest_modelport.errors import UsageError, unknown
+from pytest_modelport.recipe import Recipe
+from pytest_modelport.sample import Sample
+from pytest_modelport.searching import Search
+from pytest_modelport.subject import Inputs
+from pytest_modelport.tensors import is_tensor
+
+#: Sizes beyond this many times the sample's show nothing that smaller ones do not, and cost memory.
+_STRETCH, _AT_LEAST = 4, 16
+#: More elements than this in one input take seconds.
+_ELEMENTS = 1 << 18
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How the size of one axis follows from a symbol; `size` is the identity but for derived dims (`2 * batch`)."""
+
+    symbol: str
+    size: Callable[[int], int] = field(default=lambda value: value)
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A dim's size in the sample, and the range it is declared to vary in."""
+
+    traced: int
+    lowest: int
+    highest: int
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The traced size, then those where faults live: the edges, the smallest numbers, the neighbours."""
+        low, high, traced = self.lowest, self.highest, self.traced
+        wanted = (traced, 1, low, traced + 1, high, 2, 3, traced - 1, low + 1, high - 1, 2 * traced + 1)
+        return tuple(dict.fromkeys(size for size in wanted if low <= size <= high))
+
+
+@dataclass(frozen=True)
+class Space:
+    """Everything a recipe may say about one subject's inputs.
+
+    factors: what may vary, each with its options; the first is what the sample has.
+    """
+
+    inputs: Inputs
+    axes: Mapping[str, Mapping[int, Axis]]
+    symbols: Mapping[str, Symbol]
+    domains: Mapping[str, Domain]
+    factors: Mapping[str, tuple[int | str, ...]]
+
+    @property
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """The smallest and the largest size of each dim."""
+        return {name: (symbol.lowest, symbol.highest) for name, symbol in self.symbols.items() if name in self.factors}
+
+    def build(self, recipe: Recipe) -> Sample:
+        """The sample that a recipe describes. Raises `UsageError` for a recipe that is none of this subject's."""
+        for key, value in recipe.items():
+            self._check(key, value)
+        tensors = iter([self._tensor(item.name, item.tensor, recipe) for item in self.inputs.tensors])
+        args, kwargs = tree.replace(
+            (self.inputs.sample.args, dict(self.inputs.sample.kwargs)), is_tensor, lambda _: next(tensors)
+        )
+        return Sample(args, kwargs)
+
+    def _check(self, key: str, value: Any) -> None:
+        if key == "seed" or (key in self.symbols and isinstance(value, int) and value >= 0):
+            return
+        if key not in self.factors:
+            raise unknown("factor of a recipe", key, (*self.factors, "seed"))
+        if key in self.symbols or value not in self.factors[key]:
+            raise unknown(f"{key} in a recipe", value, map(str, self.factors[key]))
+
+    def shape(self, name: str, traced: torch.Size, recipe: Recipe) -> tuple[int, ...]:
+        """One input's shape."""
+        axes = self.axes.get(name, {})
+        return tuple(
+            axes[axis].size(int(recipe.get(axes[axis].symbol, self.symbols[axes[axis].symbol].traced)))
+            if axis in axes
+            else size
+            for axis, size in enumerate(traced)
+        )
+
+    def _tensor(self, name: str, sample: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+        shape, kind = self.shape(name, sample.shape, recipe), str(recipe.get(f"{name}:kind", "sample"))
+        rng = np.random.default_rng([int(recipe.get("seed", 0)), zlib.crc32(name.encode())])
+        if kind == "sample":
+            made = stretched(sample.detach(), shape)
+        else:
+            made = tensor_of(self.domains[name].draw(kind, shape, rng), sample.dtype)
+        special = recipe.get(f"{name}:special")
+        if special is not None and made.numel():
+            place = np.unravel_index(int(rng.integers(made.numel())), shape)
+            made[tuple(map(int, place))] = SPECIALS[str(special)]
+        return laid_out(made, str(recipe.get(f"{name}:layout", "dense")))
+
+    def label(self, recipe: Recipe) -> str:
+        """A recipe in words, for a reader: `batch=1, x zeros`."""
+        words = [f"{key}={value}" for key, value in recipe.items() if key in self.symbols]
+        words += [f"{key.partition(':')[0]} {value}" for key, value in recipe.items() if ":" in key]
+        return ", ".join(words) or "the sample"
+
+
+def space_of(inputs: Inputs, shapes: Shapes, search: Search, rows: Mapping[str, int]) -> Space:
+    """The space of a declaration. rows: of the tables that inputs choose from. Raises `UsageError`."""
+    axes: dict[str, dict[int, Axis]] = {}
+    symbols: dict[str, Symbol] = {}
+    for item in inputs.tensors:
+        for number, value in sorted(shapes.axes.get(item.name, {}).items()):
+            if value is not None and not isinstance(value, int):
+                axis, bounds = _declared(value, f"{item.name}_{number}")
+                axes.setdefault(item.name, {})[number] = axis
+                if axis.symbol not in symbols and axis.size(1) == 1 and axis.size(7) == 7:
+                    symbols[axis.symbol] = _symbol(item.tensor.shape[number], item.tensor.numel(), *bounds)
+    axes = {name: {number: axis for number, axis in found.items() if axis.symbol in symbols} for name, found in axes.items()}
+    domains = {
+        item.name: _domain(item.name, item.tensor, search, rows) for item in inputs.tensors if not item.tensor.is_complex()
+    }
+    for name in search.domains:
+        if name not in domains:
+            raise unknown("input in domains", name, domains)
+    factors: dict[str, tuple[int | str, ...]] = {name: symbol.sizes for name, symbol in symbols.items()}
+    factors |= {f"{name}:kind": ("sample", *domain.kinds) for name, domain in domains.items()}
+    factors |= {f"{item.name}:layout": ("dense", *layouts(item.tensor.dim())) for item in inputs.tensors}
+    factors |= {f"{name}:special": ("none", *domain.specials) for name, domain in domains.items() if domain.specials}
+    return Space(inputs, axes, symbols, domains, {key: options for key, options in factors.items() if len(options) > 1})
+
+
+def _declared(value: Any, unnamed: str) -> tuple[Axis, tuple[int, int | None]]:
+    """An axis and the range it is declared in.
+
+    A string promises sizes from 1 up; torch's own dims say what they promise, a `Dim` without a minimum and a hint everything.
+    """
+    if isinstance(value, str):
+        return Axis(value), (1, None)
+    root = getattr(value, "root", value)
+    name = getattr(root, "__name__", unnamed)
+    size = value.fn if root is not value else (lambda size: size)
+    highest = getattr(root, "max", None)
+    return Axis(name, size), (int(getattr(root, "min", 0) or 0), int(highest) if isinstance(highest, int) else None)
+
+
+def _symbol(traced: int, elements: int, lowest: int, highest: int | None) -> Symbol:
+    """A dim with a declared maximum is tried up to it, unless that takes more elements than a test should hold."""
+    reach = max(_STRETCH * traced, _AT_LEAST, lowest)
+    return Symbol(
+        traced, lowest, reach if highest is None else min(highest, max(reach, traced * _ELEMENTS // max(elements, 1)))
+    )
+
+
+def _domain(name: str, tensor: torch.Tensor, search: Search, rows: Mapping[str, int]) -> Domain:
+    values = tensor.detach().cpu()
+    values = values.double() if values.is_floating_point() else values
+    found = domain_of(values.numpy(), rows=rows.get(name), ieee=search.domain == "ieee")
+    if name not in search.domains:
+        return found
+    bounds = search.domains[name]
+    if not (isinstance(bounds, tuple) and len(bounds) == 2 and bounds[0] <= bounds[1]):
+        raise UsageError(f"domain of {name!r} is {bounds!r}: give (lowest, highest)")
+    family = "float" if tensor.is_floating_point() else found.family if found.family == "mask" and bounds[1] <= 1 else "int"
+    return Domain(family, *bounds, found.scale)
