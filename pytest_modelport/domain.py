@@ -14,6 +14,7 @@ Array = npt.NDArray[Any]
 
 #: Single elements that IEEE arithmetic treats in ways of its own: not a number, infinities, a subnormal, the edges of dtypes.
 SPECIALS = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "-0.0": -0.0, "1e-40": 1e-40, "65520": 65520.0, "3e38": 3e38}
+_IEEE = ("huge", "row of -inf", "all nan")
 _MASKS = ("ones", "zeros", "prefix", "random", "empty row")
 
 
@@ -39,7 +40,7 @@ class Domain:
         if self.family == "int":
             return ("zeros", "uniform", "max", "ramp", "ties", "bounds", *(("huge",) if self.ieee else ()))
         negative = () if self.low is not None and self.low >= 0 else ("negative",)
-        return ("zeros", "ones", "normal", *negative, "tiny", "large", "ties", "constant", *(("huge",) if self.ieee else ()))
+        return ("zeros", "ones", "normal", *negative, "tiny", "large", "ties", "constant", *(_IEEE if self.ieee else ()))
 
     @property
     def specials(self) -> tuple[str, ...]:
@@ -49,7 +50,7 @@ class Domain:
     def draw(self, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """An array of float64 or int64. Raises `KeyError` for a kind that is not among `kinds`."""
         drawn = {"mask": _mask, "int": _integers, "float": _floats}[self.family](self, kind, shape, rng)
-        closed = kind != "huge" and (self.low, self.high) != (None, None)
+        closed = kind not in _IEEE and (self.low, self.high) != (None, None)
         return np.clip(drawn, self.low, self.high) if closed else drawn
 
 
@@ -95,18 +96,29 @@ def _integers(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.
 
 def _floats(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     scale, normal = domain.scale, rng.standard_normal(shape)
+    # Equal numbers that are no powers of two would round alike at every addition: a bias, which no noise foresees.
+    even = 2.0 ** round(np.log2(scale))
     makers: dict[str, Callable[[], Array]] = {
         "zeros": lambda: np.zeros(shape),
         "ones": lambda: np.ones(shape),
-        "constant": lambda: np.full(shape, scale),
+        "constant": lambda: np.full(shape, even),
         "normal": lambda: np.abs(normal) * scale if domain.low == 0 else normal * scale,
         "negative": lambda: -np.abs(normal) * scale,
         "tiny": lambda: normal * scale * 10.0 ** -rng.integers(3, 9),
         "large": lambda: normal * scale * 30,
-        "ties": lambda: np.round(normal) * scale,
+        "ties": lambda: np.round(normal) * even,
         "huge": lambda: normal * scale * 1e4,
+        "row of -inf": lambda: _row(normal * scale, -np.inf),
+        "all nan": lambda: np.full(shape, np.nan),
     }
     return makers[kind]()
+
+
+def _row(array: Array, value: float) -> Array:
+    """The first row all one value."""
+    if array.ndim > 1 and array.shape[-2]:
+        array[..., 0, :] = value
+    return array
 
 
 def tensor_of(array: Array, dtype: torch.dtype) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ _LABEL = 11
 _ENTRY_LINES = 3
 _TAIL_LINES = 6
 #: Entries that are copied into a shell: never broken into lines.
-_TO_COPY = ("artifact", "log", "rerun")
+_TO_COPY = ("artifact", "log", "rerun", "recipe", "smallest", "replay")
 #: What exporters add to every message.
 _NO_NEWS = (
     "For more information",
@@ -62,6 +63,7 @@ def _facts(verdict: Verdict) -> list[tuple[str, str]]:
     rows += [("where", str(evidence["where"]))] if evidence.get("where") else []
     rows += [("blame", str(evidence["blame"]))] if evidence.get("blame") else []
     rows += [("sample", str(evidence["sample"]))] if evidence.get("sample") else []
+    rows += _recipes(evidence)
     rows += _calls(evidence.get("calls"))
     rows += _cause(evidence.get("cause"))
     rows += [(key, f"{name}: {said}") for key in ("damaged", "unexplained") for name, said in evidence.get(key, {}).items()][:5]
@@ -69,6 +71,16 @@ def _facts(verdict: Verdict) -> list[tuple[str, str]]:
     rows += [("probe", f"{label}: {said}") for label, said in loose[:6]]
     tail = str(evidence.get("tail", "")).strip()
     return rows + ([("last words", line) for line in tail.splitlines()[-_TAIL_LINES:]] if tail else [])
+
+
+def _recipes(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How to make the sample again that a search has found."""
+    if "recipe" not in evidence:
+        return []
+    rows = [("found", str(evidence.get("share", ""))), ("recipe", str(evidence["recipe"]))]
+    if evidence.get("smallest") != evidence["recipe"]:
+        rows.append(("smallest", str(evidence["smallest"])))
+    return [*rows, ("replay", f"--modelport-replay={shlex.quote(str(evidence['recipe']))}")]
 
 
 def _comparison(measured: Any, allowance: Any, needs: Any) -> list[tuple[str, str]]:

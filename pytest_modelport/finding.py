@@ -114,7 +114,8 @@ class Finding:
         if fault and (worst is None or fault[2].outcome.severity >= worst[1].outcome.severity):
             _, stage, opinion, evidence = fault
             return self._say(stage, opinion, {**evidence, "calls": samples}, notes)
-        if worst is None or not any(comparison.count for comparison, _ in opinions):
+        compared = any(comparison.count for comparison, _ in opinions)
+        if worst is None or (worst[1].outcome is Outcome.PASSED and not compared):
             why = "every output is empty or has no finite number" if worst else "there are no outputs"
             return self._say(
                 Stage.COMPARE, Opinion(Outcome.INCONCLUSIVE, f"nothing was compared: {why}"), {"calls": samples}, notes

@@ -67,10 +67,10 @@ def verify(
     exporting. rtol, atol: replace the measured allowance. undecided: share of integer elements that may differ where the
     subject's own evaluations disagree. timeout: seconds for each export, opening and call. workdir: where artifacts are kept;
     without it only those of routes that did not pass are, in a temporary folder. imports: modules the clean room imports before
-    it opens an artifact: those that register custom operators. examples, domain, domains: further samples that the check `shapes`
-    makes inside the declared dims: how many, `finite` or `ieee` (also NaN, infinities, huge numbers), and bounds of inputs by
-    name, `{"input_ids": (0, 30521)}`. in_process: export and run ports in this process, where a
-    debugger sees them; a crash ends it and nothing is timed out.
+    it opens an artifact: those that register custom operators. examples, domain, domains: further samples that the check
+    `shapes` makes inside the declared dims: how many, `finite` or `ieee` (also NaN, infinities, huge numbers), and bounds of
+    inputs by name, `{"input_ids": (0, 30521)}`. in_process: export and run ports in this process, where a debugger sees them; a
+    crash ends it and nothing is timed out.
 
     A bad port is a verdict. Raises `UsageError` when the request itself makes no sense.
     """

@@ -114,7 +114,8 @@ def _rows(case: Case) -> dict[str, int]:
 
     def job() -> dict[str, int]:
         sample = fresh(case.inputs.sample, "cpu")
-        with torch.no_grad(), without_autocast(), _Tables(integers) as tables:
+        tables = _Tables(integers)
+        with torch.no_grad(), without_autocast(), tables:
             case.module(*sample.args, **sample.kwargs)
         return tables.rows
 

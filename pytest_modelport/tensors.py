@@ -52,6 +52,8 @@ def _window(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _bytes(vector: torch.Tensor) -> bytes:
+    if vector.stride() != (1,):  # one element may have any stride and count as contiguous
+        vector = vector.clone(memory_format=torch.contiguous_format)
     return vector.view(torch.uint8).numpy().tobytes()
 
 

@@ -99,7 +99,8 @@ def _failed(bench: Bench, seen: Tried, finding: Finding, wrong: list[Recipe]) ->
         "probed": dict(found.probed),
         "share": share,
     }
-    reason = f"fails when {_condition(found, seen)}: {verdict.reason}"
+    condition = _condition(found, seen)
+    reason = f"fails when {condition}: {verdict.reason}" if condition else f"fails at the sample itself: {verdict.reason}"
     return replace(verdict, reason=reason, evidence=evidence, notes=(*verdict.notes, *seen.notes))
 
 
@@ -112,4 +113,4 @@ def _condition(found: Shrunk, seen: Tried) -> str:
             words.append(f"{name} == {option}{found.passes(key)}")
         elif what:
             words.append(f"{name} {'has' if what == 'special' else 'is'} {option}")
-    return " and ".join(words) or "called again"
+    return " and ".join(words)

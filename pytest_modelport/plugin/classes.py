@@ -28,6 +28,9 @@ MEMBERS = (
     "threads",
     "timeout",
     "imports",
+    "examples",
+    "domain",
+    "domains",
 )
 
 

@@ -47,6 +47,9 @@ class Modelport:
         threads: int = 1,
         timeout: float | None = None,
         imports: Sequence[str] = (),
+        examples: int | None = None,
+        domain: str = "finite",
+        domains: Mapping[str, tuple[float, float]] | None = None,
     ) -> Report:
         """Export the subject along this item's route and prove the artifact; fails the item when it is not green.
 
@@ -68,6 +71,7 @@ class Modelport:
                 ),
                 threads=threads,
                 imports=imports,
+                search=(self._settings.examples if examples is None else examples, domain, domains),
                 timeout=self._settings.timeout if timeout is None else timeout,
             )
         except UsageError as error:
@@ -92,17 +96,29 @@ class Modelport:
         *,
         artifact: Artifacts | None,
         tolerances: tuple[float | None, float | None, float],
+        search: tuple[int, str, Mapping[str, tuple[float, float]] | None],
         **options: Any,
     ) -> list[Verdict]:
         from dataclasses import replace
 
         from pytest_modelport import pipeline
+        from pytest_modelport.recipe import parse
         from pytest_modelport.request import artifacts_of
         from pytest_modelport.seed import seed_of
         from pytest_modelport.tolerance import Tolerance
 
         seed = seed_of(subject_of(self._item), str(self._calls))
-        case = pipeline.case_of(model, args, kwargs, tolerance=Tolerance(*tolerances), seed=seed, name=self._subject, **options)
+        replay = parse(self._settings.replay) if self._settings.replay else None
+        case = pipeline.case_of(
+            model,
+            args,
+            kwargs,
+            tolerance=Tolerance(*tolerances),
+            seed=seed,
+            name=self._subject,
+            search=pipeline.search_of(*search, replay),
+            **options,
+        )
         case = replace(case, artifact=artifacts_of(artifact, [self._route]).get(self._route.target))
         return pipeline.prove(self._workspace, case, self._route, self._checks or pipeline.checks_for(case))
 

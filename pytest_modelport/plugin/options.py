@@ -19,7 +19,8 @@ class Settings:
     """What the user set for the whole run.
 
     models: to prove without a test file. only: targets to keep, None for all. device: replaces the default device.
-    targets: of tests whose marker names none. in_process: export and run ports here, for a debugger.
+    targets: of tests whose marker names none. in_process: export and run ports here, for a debugger. examples: samples that the
+    check `shapes` makes. replay: the one it makes instead, in JSON.
     """
 
     models: tuple[str, ...]
@@ -30,6 +31,8 @@ class Settings:
     benchmark: bool
     timeout: float
     in_process: bool
+    examples: int
+    replay: str
     rtol: float | None
     atol: float | None
 
@@ -69,6 +72,18 @@ def add(parser: pytest.Parser) -> None:
         action="store_true",
         help="export and run ports in this process, for a debugger: no limits, and a crash ends the session",
     )
+    group.addoption(
+        "--modelport-examples",
+        metavar="N",
+        help="samples that the check `shapes` makes for each subject (25; 0 for none)",
+    )
+    group.addoption(
+        "--modelport-replay",
+        metavar="RECIPE",
+        default="",
+        help="let the check `shapes` make just this sample: the line of JSON that a failure prints",
+    )
+    parser.addini("modelport_examples", "samples that the check `shapes` makes for each subject", default="25")
     parser.addini("modelport_targets", "targets of portable tests that name none", type="args", default=list(DEFAULT_TARGETS))
     parser.addini("modelport_timeout", "seconds for each export, opening and call", default=str(DEFAULT_TIMEOUT))
     parser.addini("modelport_rtol", "relative tolerance instead of the measured allowance", default="")
@@ -103,10 +118,20 @@ def read(config: pytest.Config) -> Settings:
         targets=kept if kept and models else tuple(config.getini("modelport_targets")),
         benchmark=bool(config.getoption("modelport_benchmark")),
         timeout=_number(config, "modelport_timeout") or DEFAULT_TIMEOUT,
+        examples=_examples(config),
+        replay=config.getoption("modelport_replay"),
         in_process=bool(config.getoption("modelport_in_process")),
         rtol=_number(config, "modelport_rtol"),
         atol=_number(config, "modelport_atol"),
     )
+
+
+def _examples(config: pytest.Config) -> int:
+    given = config.getoption("modelport_examples")
+    text = str(config.getini("modelport_examples") if given is None else given).strip()
+    if not text.isdigit():
+        raise pytest.UsageError(f"modelport_examples is {text!r}: give a whole number")
+    return int(text)
 
 
 def _checked_device(name: str) -> str:

@@ -1,0 +1,144 @@
+"""Faults that the example does not show."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.export import Dim
+
+from pytest_modelport import Outcome, UsageError, pipeline
+from pytest_modelport.recipe import parse
+
+X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+
+
+class Alone(nn.Module):
+    """Treats a lone row in another way."""
+
+    def forward(self, x):
+        return x * 2 if x.shape[0] > 1 else x - 1
+
+
+class Zero(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.any() else x + 1
+
+
+class Both(nn.Module):
+    """Only where two things come together."""
+
+    def forward(self, x):
+        return x - 1 if x.shape[0] == 1 and not x.any() else x * 2
+
+
+class Stateful(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        self.seen.add_(1)
+        return x * self.seen
+
+
+def shapes(prove, model, target="torchscript", dims="batch", **search):
+    report = prove([target], model.eval(), X, dynamic_shapes={0: dims}, checks=("shapes",), search=pipeline.search_of(**search))
+    return report.verdicts[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "condition", "recipe"),
+    [
+        (Alone(), "fails when batch == 1 (passes at 2, 3, 4,", {"batch": 1}),
+        (Zero(), "fails when x is zeros: 'output' at x zeros is wrong", {"x:kind": "zeros"}),
+        (Both(), "fails when batch == 1 (passes at 2, 3, 4,", {"batch": 1, "x:kind": "zeros"}),
+    ],
+)
+def test_what_must_come_together_is_said(prove, model, condition, recipe):
+    verdict = shapes(prove, model, examples=50)
+    assert verdict.outcome is Outcome.FAILED
+    assert verdict.check == "shapes"
+    assert verdict.reason.startswith(condition)
+    assert parse(verdict.evidence["recipe"]).without("seed") == recipe
+
+
+def test_the_recipe_alone_shows_it_again(prove):
+    first = shapes(prove, Alone())
+    again = shapes(prove, Alone(), replay=parse(first.evidence["recipe"]))
+    assert (again.outcome, again.reason) == (first.outcome, first.reason)
+    assert again.evidence["share"] == "1 of 1 samples fail"
+    assert shapes(prove, Alone(), replay=parse('{"batch": 3}')).passed
+
+
+def test_what_the_subject_refuses_is_not_asked_of_the_port(prove):
+    class Least(nn.Module):
+        def forward(self, x):
+            if x.shape[0] < 3:
+                raise ValueError("too few")
+            return x * 2
+
+    verdict = shapes(prove, Least())
+    assert verdict.passed
+    assert "more that the subject refuses" in verdict.reason
+    assert verdict.evidence["refused"] > 0
+
+
+def test_a_subject_that_refuses_everything_decides_nothing(prove):
+    class Only(nn.Module):
+        def forward(self, x):
+            if not torch.equal(x, X):
+                raise ValueError("not that one")
+            return x * 2
+
+    verdict = shapes(prove, Only(), replay=parse('{"batch": 1}'))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.reason == "the subject refuses all 1 samples that were tried"
+
+
+def test_a_port_that_keeps_state_as_the_subject_does_is_right(prove):
+    assert shapes(prove, Stateful(), target="state_dict", examples=10).passed
+
+
+def test_a_port_that_dies_is_opened_again_for_the_rest(prove):
+    verdict = prove(
+        ["onnx"],
+        nn.LSTM(3, 2, batch_first=True).eval(),
+        torch.randn(4, 5, 3),
+        dynamic_shapes={0: Dim.DYNAMIC},
+        checks=("shapes",),
+    ).verdicts[0]
+    assert verdict.outcome is Outcome.CRASHED
+    assert verdict.reason.startswith("fails when input_0 == 0 (passes at 1, 2, 3,"), verdict.reason
+
+
+def test_a_healthy_port_says_what_was_tried(prove):
+    verdict = shapes(prove, nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2)), dims=Dim("batch", min=1, max=9))
+    assert verdict.passed
+    assert verdict.reason.startswith("25 samples (batch 1 to 9); ")
+    assert verdict.evidence["samples"] == 25
+
+
+def test_shapes_are_asked_where_dims_may_vary_and_samples_are_wanted(prove):
+    def asked(dims, examples=25):
+        return pipeline.checks_for(pipeline.case_of(nn.ReLU(), X, dynamic_shapes=dims, search=pipeline.search_of(examples)))
+
+    assert "shapes" in asked({0: "batch"})
+    assert "shapes" not in asked({0: 4})
+    assert "shapes" not in asked(None)
+    assert "shapes" not in asked({0: "batch"}, 0)
+    with pytest.raises(UsageError, match="unknown domain 'iee': did you mean 'ieee'"):
+        pipeline.search_of(domain="iee")
+    with pytest.raises(UsageError, match="examples is -1: give a whole number"):
+        pipeline.search_of(-1)
+
+
+def test_special_numbers_are_found_when_asked_for(prove):
+    class Finite(nn.Module):
+        def forward(self, x):
+            return torch.zeros_like(x) if x.isnan().any() else x * 2
+
+    assert shapes(prove, Finite(), examples=60).passed
+    verdict = shapes(prove, Finite(), examples=60, domain="ieee")
+    assert verdict.outcome is Outcome.FAILED
+    assert parse(verdict.evidence["recipe"]).without("seed") == {"x:special": "nan"}
