@@ -24,6 +24,7 @@ from pytest_modelport import pipeline
 from pytest_modelport.recipe import parse
 from pytest_modelport.request import routes_of
 from pytest_modelport.search import space_for
+from pytest_modelport.searching import search_of
 from pytest_modelport.verdict import Outcome, Verdict
 from pytest_modelport.workspace import Workspace
 from tests.meta.faults import FAULTS
@@ -35,7 +36,7 @@ RED = (Outcome.FAILED, Outcome.CRASHED, Outcome.TIMEOUT)
 def searched(workspace: Workspace, name: str, target: str, examples: int, domain: str) -> list[Verdict]:
     """Parity at the example, then the search."""
     fault = FAULTS[name]
-    search = pipeline.search_of(examples, domain)
+    search = search_of(examples, domain)
     case = pipeline.case_of(fault.subject(), fault.args, dynamic_shapes=fault.shapes, search=search)
     return pipeline.prove(workspace, case, routes_of([target], ["none"], ["cpu"])[0], ["parity", "shapes"])
 

@@ -16,14 +16,13 @@ from pytest_modelport.availability import preload, unavailable
 from pytest_modelport.bench import Bench
 from pytest_modelport.case import Case
 from pytest_modelport.environments import Environment, declared, require
-from pytest_modelport.errors import UsageError, unknown
+from pytest_modelport.errors import UsageError
 from pytest_modelport.export import versions
 from pytest_modelport.isolate import forks
-from pytest_modelport.recipe import Recipe
 from pytest_modelport.request import Artifacts, artifacts_of, checks_of, routes_of
 from pytest_modelport.route import Route
 from pytest_modelport.sample import Sample, sequence
-from pytest_modelport.searching import DOMAINS, Search
+from pytest_modelport.searching import Search, search_of
 from pytest_modelport.stopped import Stopped
 from pytest_modelport.tolerance import Tolerance
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
@@ -125,20 +124,6 @@ def default_checks() -> tuple[str, ...]:
 def checks_for(case: Case) -> tuple[str, ...]:
     """The checks of a subject for which none is named: the default ones, and shapes where some may vary."""
     return (*default_checks(), *(("shapes",) if case.shapes.dynamic and case.search.examples else ()))
-
-
-def search_of(
-    examples: int = Search.examples,
-    domain: str = "finite",
-    domains: Mapping[str, tuple[float, float]] | None = None,
-    replay: Recipe | None = None,
-) -> Search:
-    """What the user says about looking for samples, checked. Raises `UsageError`."""
-    if not (isinstance(examples, int) and examples >= 0):
-        raise UsageError(f"examples is {examples!r}: give a whole number")
-    if domain not in DOMAINS:
-        raise unknown("domain", domain, DOMAINS)
-    return Search(examples, domain, dict(domains or {}), replay)
 
 
 def case_of(

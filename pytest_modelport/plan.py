@@ -65,7 +65,7 @@ def tail(factors: Factors, ranges: Mapping[str, tuple[int, int]], count: int, kn
     """`count` more recipes that hypothesis draws, the same each time. Raises `ImportError` without hypothesis."""
     import hypothesis
 
-    from pytest_modelport.strategies import recipes
+    from pytest_modelport.drawing import recipes
 
     seen = {str(recipe) for recipe in known}
     found: list[Recipe] = []

@@ -58,7 +58,9 @@ def _wanted(space: Space, case: Case) -> tuple[list[Recipe], tuple[str, ...]]:
     try:
         return [*found, *tail(space.factors, space.ranges, count - len(found), found)], ()
     except ImportError:
-        return found, (f"shapes: {len(found)} of {count} samples planned; the others need: pip install hypothesis",)
+        return found, (
+            f"shapes: {len(found)} of {count} samples planned; the others need: pip install 'pytest-modelport[hypothesis]'",
+        )
 
 
 def reference_of(workspace: Workspace, case: Case, space: Space, recipes: Sequence[Recipe], device: str) -> Reference:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.recipe import Recipe
 
 #: Which values are looked for: ordinary ones, or also those that IEEE arithmetic treats in ways of its own.
@@ -19,3 +20,17 @@ class Search:
     domain: str = "finite"
     domains: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     replay: Recipe | None = None
+
+
+def search_of(
+    examples: int = Search.examples,
+    domain: str = "finite",
+    domains: Mapping[str, tuple[float, float]] | None = None,
+    replay: Recipe | None = None,
+) -> Search:
+    """What the user says about looking for samples, checked. Raises `UsageError`."""
+    if not (isinstance(examples, int) and examples >= 0):
+        raise UsageError(f"examples is {examples!r}: give a whole number")
+    if domain not in DOMAINS:
+        raise unknown("domain", domain, DOMAINS)
+    return Search(examples, domain, dict(domains or {}), replay)

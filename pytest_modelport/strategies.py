@@ -11,23 +11,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_modelport.recipe import Recipe
+from pytest_modelport.drawing import recipes
 from pytest_modelport.sample import Sample
-
-
-def recipes(factors: Mapping[str, tuple[int | str, ...]], ranges: Mapping[str, tuple[int, int]]) -> st.SearchStrategy[Recipe]:
-    """Recipes of these factors, shrinking towards the default of each. ranges: of those that are dims."""
-
-    def option(key: str, options: tuple[int | str, ...]) -> st.SearchStrategy[int | str]:
-        listed: st.SearchStrategy[int | str] = st.sampled_from(options)
-        return listed | st.integers(*ranges[key]) if key in ranges else listed
-
-    drawn = st.fixed_dictionaries(
-        {key: option(key, options) for key, options in factors.items()} | {"seed": st.integers(0, 2**16)}
-    )
-    return drawn.map(
-        lambda found: Recipe({key: value for key, value in found.items() if key == "seed" or value != factors[key][0]})
-    )
 
 
 def samples(
@@ -45,10 +30,9 @@ def samples(
     """
     from pytest_modelport import pipeline
     from pytest_modelport.search import space_for
+    from pytest_modelport.searching import search_of
 
     space = space_for(
-        pipeline.case_of(
-            model, args, kwargs, dynamic_shapes=dynamic_shapes, search=pipeline.search_of(domain=domain, domains=domains)
-        )
+        pipeline.case_of(model, args, kwargs, dynamic_shapes=dynamic_shapes, search=search_of(domain=domain, domains=domains))
     )
     return recipes(space.factors, space.ranges).map(space.build)

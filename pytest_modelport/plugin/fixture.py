@@ -104,6 +104,7 @@ class Modelport:
         from pytest_modelport import pipeline
         from pytest_modelport.recipe import parse
         from pytest_modelport.request import artifacts_of
+        from pytest_modelport.searching import search_of
         from pytest_modelport.seed import seed_of
         from pytest_modelport.tolerance import Tolerance
 
@@ -116,7 +117,7 @@ class Modelport:
             tolerance=Tolerance(*tolerances),
             seed=seed,
             name=self._subject,
-            search=pipeline.search_of(*search, replay),
+            search=search_of(*search, replay),
             **options,
         )
         case = replace(case, artifact=artifacts_of(artifact, [self._route]).get(self._route.target))

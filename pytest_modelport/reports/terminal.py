@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -78,14 +79,19 @@ def _groups(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], list[Verdict]]
 
 def used(group: Iterable[Verdict]) -> str:
     """How much of its allowance the worst output used: `0.31`, `17x`; empty when magnitudes were not reached."""
-    for verdict in group:
-        needs, allowance = verdict.evidence.get("needs"), verdict.evidence.get("allowance")
-        if verdict.check == "parity" and allowance is not None and needs is not None:
-            if not isinstance(needs, (int, float)):
-                return str(needs)
-            share = needs / allowance.get("factor", 1.0)
-            return f"{share:.2f}" if share < 10 else f"{share:.3g}x"
-    return ""
+    shares = [share for verdict in group if (share := _share(verdict)) is not None]
+    if not shares:
+        return ""
+    share = max(shares)
+    return str(share) if math.isinf(share) else f"{share:.2f}" if share < 10 else f"{share:.3g}x"
+
+
+def _share(verdict: Verdict) -> float | None:
+    """What a verdict needed of what it was allowed; None where nothing was measured."""
+    needs, allowance = verdict.evidence.get("needs"), verdict.evidence.get("allowance")
+    if allowance is None or needs is None or verdict.evidence.get("comparison", {}).get("count") == 0:
+        return None
+    return float(needs) / float(allowance.get("factor", 1.0))
 
 
 def footer(verdicts: Sequence[Verdict]) -> list[str]:

@@ -15,11 +15,12 @@ PACKAGE = "pytest_modelport"
 
 #: From the roof to the ground: a module imports from its own floor and from those below.
 FLOORS = [
-    ("plugin", "cli"),
+    ("plugin", "cli", "strategies"),
     ("doctor",),
     ("pipeline",),
     ("availability",),
     ("checks",),
+    ("finding", "search"),
     ("diagnose",),
     ("bench",),
     ("making", "feeding", "loading", "probes"),
@@ -92,7 +93,8 @@ def test_no_room_is_crowded():
         assert lines <= 300, f"{path.name} has {lines} lines: it does more than one thing"
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name} is too long"
+                said = len((ast.get_docstring(node) or "").splitlines())
+                assert node.end_lineno - node.lineno - said < 60, f"{path.name}: {node.name} is too long"
 
 
 @pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "CHANGELOG.md"])

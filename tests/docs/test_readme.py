@@ -106,7 +106,7 @@ def test_the_environment_is_one_that_modelport_reads(tmp_path):
 
     (block,) = blocks("toml")
     (tmp_path / "pyproject.toml").write_text(block.text)
-    assert list(declared(tmp_path)) == ["production"]
+    assert declared(tmp_path)["production"].requirements == ("onnxruntime==1.20.1", "numpy<2")
 
 
 @pytest.mark.parametrize("block", [block for block in PYTHON if not block.is_test], ids=lambda block: block.text[:20].strip())

@@ -9,6 +9,7 @@ from torch.export import Dim
 
 from pytest_modelport import Outcome, UsageError, pipeline
 from pytest_modelport.recipe import parse
+from pytest_modelport.searching import search_of
 
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
 
@@ -43,7 +44,7 @@ class Stateful(nn.Module):
 
 
 def shapes(prove, model, target="torchscript", dims="batch", **search):
-    report = prove([target], model.eval(), X, dynamic_shapes={0: dims}, checks=("shapes",), search=pipeline.search_of(**search))
+    report = prove([target], model.eval(), X, dynamic_shapes={0: dims}, checks=("shapes",), search=search_of(**search))
     return report.verdicts[0]
 
 
@@ -121,16 +122,16 @@ def test_a_healthy_port_says_what_was_tried(prove):
 
 def test_shapes_are_asked_where_dims_may_vary_and_samples_are_wanted(prove):
     def asked(dims, examples=25):
-        return pipeline.checks_for(pipeline.case_of(nn.ReLU(), X, dynamic_shapes=dims, search=pipeline.search_of(examples)))
+        return pipeline.checks_for(pipeline.case_of(nn.ReLU(), X, dynamic_shapes=dims, search=search_of(examples)))
 
     assert "shapes" in asked({0: "batch"})
     assert "shapes" not in asked({0: 4})
     assert "shapes" not in asked(None)
     assert "shapes" not in asked({0: "batch"}, 0)
     with pytest.raises(UsageError, match="unknown domain 'iee': did you mean 'ieee'"):
-        pipeline.search_of(domain="iee")
+        search_of(domain="iee")
     with pytest.raises(UsageError, match="examples is -1: give a whole number"):
-        pipeline.search_of(-1)
+        search_of(-1)
 
 
 def test_special_numbers_are_found_when_asked_for(prove):

@@ -16,6 +16,7 @@ from pytest_modelport.domain import Domain, domain_of, laid_out, layouts, stretc
 from pytest_modelport.plan import alone, pairs, plan, tail
 from pytest_modelport.recipe import Recipe, parse
 from pytest_modelport.search import space_for
+from pytest_modelport.searching import search_of
 from pytest_modelport.shrink import shrunk
 from pytest_modelport.strategies import samples
 
@@ -30,7 +31,7 @@ class Masked(nn.Module):
 
 
 def space(model=None, args=None, shapes=None, **search):
-    return space_for(pipeline.case_of(model or nn.ReLU(), args, dynamic_shapes=shapes, search=pipeline.search_of(**search)))
+    return space_for(pipeline.case_of(model or nn.ReLU(), args, dynamic_shapes=shapes, search=search_of(**search)))
 
 
 IDS = (torch.tensor([[3, 1, 4], [1, 5, 0]]), torch.tensor([[1, 1, 1], [1, 0, 0]]))
