@@ -23,7 +23,8 @@ class Domain:
     """The range of one input's elements.
 
     family: `float`, `int`, or `mask` (bools, and integers or floats that are 0 or 1). low, high: inclusive; None where open.
-    scale: the size of ordinary elements. ieee: also NaN, infinities and numbers far outside the sample's.
+    scale: the size of ordinary elements. ieee: also NaN, infinities and numbers far outside the sample's. table: integers that
+    choose from a table, or that the user has bounded.
     """
 
     family: str
@@ -31,6 +32,7 @@ class Domain:
     high: float | None = None
     scale: float = 1.0
     ieee: bool = False
+    table: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -38,7 +40,8 @@ class Domain:
         if self.family == "mask":
             return _MASKS
         if self.family == "int":
-            return ("zeros", "uniform", "max", "ramp", "ties", "bounds", *(("huge",) if self.ieee else ()))
+            huge = ("huge",) if self.ieee else ()
+            return ("zeros", "uniform", "max", *(() if self.table else ("negative",)), "ramp", "ties", "bounds", *huge)
         negative = () if self.low is not None and self.low >= 0 else ("negative",)
         return ("zeros", "ones", "normal", *negative, "tiny", "large", "ties", "constant", *(_IEEE if self.ieee else ()))
 
@@ -50,7 +53,7 @@ class Domain:
     def draw(self, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """An array of float64 or int64. Raises `KeyError` for a kind that is not among `kinds`."""
         drawn = {"mask": _mask, "int": _integers, "float": _floats}[self.family](self, kind, shape, rng)
-        closed = kind not in _IEEE and (self.low, self.high) != (None, None)
+        closed = kind not in (*_IEEE, "negative") and (self.low, self.high) != (None, None)
         return np.clip(drawn, self.low, self.high) if closed else drawn
 
 
@@ -61,7 +64,7 @@ def domain_of(values: Array, *, rows: int | None = None, ieee: bool = False) -> 
         return Domain("mask", 0, 1, ieee=ieee)
     if values.dtype.kind in "iu":
         high = rows - 1 if rows is not None else int(finite.max(initial=1))
-        return Domain("int", min(0, int(finite.min(initial=0))), high, ieee=ieee and rows is None)
+        return Domain("int", min(0, int(finite.min(initial=0))), high, ieee=ieee and rows is None, table=rows is not None)
     scale = float(np.abs(finite).mean()) if finite.size else 1.0
     if ieee or finite.size < 2 or finite.min() < 0:
         return Domain("float", scale=scale or 1.0, ieee=ieee)
@@ -85,6 +88,7 @@ def _integers(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.
     makers: dict[str, Callable[[], Array]] = {
         "zeros": lambda: np.zeros(shape, np.int64),
         "max": lambda: np.full(shape, high),
+        "negative": lambda: -rng.integers(1, high + 2, shape),
         "uniform": lambda: rng.integers(low, high + 1, shape),
         "ramp": lambda: (np.arange(count) % (high - low + 1) + low).reshape(shape),
         "ties": lambda: rng.choice(rng.integers(low, high + 1, 2), shape),

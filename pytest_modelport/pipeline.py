@@ -15,8 +15,9 @@ from pytest_modelport import __version__, shelf
 from pytest_modelport.availability import preload, unavailable
 from pytest_modelport.bench import Bench
 from pytest_modelport.case import Case
+from pytest_modelport.dims import Shapes
 from pytest_modelport.environments import Environment, declared, require
-from pytest_modelport.errors import UsageError
+from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.export import versions
 from pytest_modelport.isolate import forks
 from pytest_modelport.request import Artifacts, artifacts_of, checks_of, routes_of
@@ -62,14 +63,14 @@ def verify(
     (`transformers:BertConfig?tiny`). args, kwargs: the sample it is exported with; a non-tuple is one positional argument;
     not needed where the model brings inputs (see `loading.load`). samples: further ones: an
     iterable of argument tuples, `Sample` objects or files, or a data loader (see `sampling.samples_of`). dynamic_shapes:
-    torch.export's form; a string is a dim that must be dynamic. artifact: a file, or `{target: file}`, to prove instead of
-    exporting. rtol, atol: replace the measured allowance. undecided: share of integer elements that may differ where the
-    subject's own evaluations disagree. timeout: seconds for each export, opening and call. workdir: where artifacts are kept;
-    without it only those of routes that did not pass are, in a temporary folder. imports: modules the clean room imports before
-    it opens an artifact: those that register custom operators. examples, domain, domains: further samples that the check
-    `shapes` makes inside the declared dims: how many, `finite` or `ieee` (also NaN, infinities, huge numbers), and bounds of
-    inputs by name, `{"input_ids": (0, 30521)}`. in_process: export and run ports in this process, where a debugger sees them; a
-    crash ends it and nothing is timed out.
+    torch.export's form; a string is a dim that must be dynamic; or "infer", to ask the subject. artifact: a file, or
+    `{target: file}`, to prove instead of exporting. rtol, atol: replace the measured allowance. undecided: share of integer
+    elements that may differ where the subject's own evaluations disagree. timeout: seconds for each export, opening and call.
+    workdir: where artifacts are kept; without it only those of routes that did not pass are, in a temporary folder. imports:
+    modules the clean room imports before it opens an artifact: those that register custom operators. examples, domain, domains:
+    further samples that the check `shapes` makes inside the declared dims: how many, `finite` or `ieee` (also NaN, infinities,
+    huge numbers), and bounds of inputs by name, `{"input_ids": (0, 30521)}`. in_process: export and run ports in this process,
+    where a debugger sees them; a crash ends it and nothing is timed out.
 
     A bad port is a verdict. Raises `UsageError` when the request itself makes no sense.
     """
@@ -161,13 +162,18 @@ def case_of(
     further = tuple(subject.inputs(module, sample).sample for sample in others)
     shaped = tuple((item.name, item.path, item.tensor.dim()) for item in first.tensors)
     notes = (*loaded.notes, *left_out, *subject.modes(module))
+    if isinstance(dynamic_shapes, str):
+        shapes, found = _inferred(dynamic_shapes, module, first, timeout)
+        notes = (*notes, found)
+    else:
+        shapes = normalise(dynamic_shapes, shaped, first.parameters)
     if not forks():
         notes = (*notes, "no fork on this system or with CUDA in use: exports run in this process, one after the other")
     return Case(
         module=module,
         inputs=first,
         calls=sequence(first.sample, further, seed),
-        shapes=normalise(dynamic_shapes, shaped, first.parameters),
+        shapes=shapes,
         tolerance=tolerance or Tolerance(),
         key=f"{subject.fingerprint(module, first.sample, *further)}-{seed}",
         seed=seed,
@@ -179,6 +185,16 @@ def case_of(
         imports=_importable(imports),
         search=search or Search(),
     )
+
+
+def _inferred(asked: str, module: Any, inputs: Any, timeout: float) -> tuple[Shapes, str]:
+    """What the subject lets vary, and a note that can be pasted into the test. Raises `UsageError` for another word."""
+    from pytest_modelport.infer import inferred, pasted
+
+    if asked != "infer":
+        raise unknown("dynamic_shapes", asked, ("infer",))
+    shapes = inferred(module, inputs, timeout)
+    return shapes, f"dynamic_shapes={pasted(shapes)} (inferred)"
 
 
 def _importable(modules: Sequence[str]) -> tuple[str, ...]:

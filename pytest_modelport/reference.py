@@ -42,11 +42,19 @@ class Reference:
     """The subject's answers to a sequence of calls.
 
     Every evaluation starts from the state the subject has now (each in its own fork, or restored in between). Raises
-    `SubjectFailed` when the subject rejects a call, crashes or hangs.
+    `SubjectFailed` when the subject rejects a call, crashes or hangs. law_only: without oracle and noise.
     """
 
     def __init__(
-        self, module: nn.Module, calls: Sequence[Call], device: str, scratch: Path, *, timeout: float, seed: int
+        self,
+        module: nn.Module,
+        calls: Sequence[Call],
+        device: str,
+        scratch: Path,
+        *,
+        timeout: float,
+        seed: int,
+        law_only: bool = False,
     ) -> None:
         from pytest_modelport import evaluate
 
@@ -60,6 +68,9 @@ class Reference:
         self.spec: Spec = []
         record = self._law(evaluate.eager)
         self.changes = tuple(record["changes"])
+        if law_only:
+            self.steps = self._steps(record, None)
+            return
         self.steps = self._steps(record, self._oracle(evaluate.exact))
         self._count(wire.read(self._scratch / "eager.bin", record["table"]), record)
         self.deepen(EVALUATIONS_LARGE if self._large() else EVALUATIONS)

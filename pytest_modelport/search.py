@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pytest_modelport.dims import Shapes
+from pytest_modelport.infer import joined
 from pytest_modelport.isolate import Done, Ending, run
 from pytest_modelport.plan import plan, tail
 from pytest_modelport.recipe import Recipe
@@ -24,9 +26,12 @@ if TYPE_CHECKING:
     from pytest_modelport.workspace import Workspace
 
 
+_SHORT = "shapes: {} of {} samples planned; for the others: pip install 'pytest-modelport[hypothesis]'"
+
+
 @dataclass(frozen=True)
 class Tried:
-    """Recipes that the subject answers, each a step of the reference. refused: how many it does not answer."""
+    """Recipes that the subject answers, each a step of the reference, which is the law alone. refused: how many it does not."""
 
     space: Space
     recipes: tuple[Recipe, ...]
@@ -42,7 +47,7 @@ def tried(workspace: Workspace, case: Case, device: str) -> Tried:
         space = space_for(case)
         wanted, notes = _wanted(space, case)
         taken = accepted(workspace, case, space, wanted)
-        reference = reference_of(workspace, case, space, taken, device) if taken else None
+        reference = reference_of(workspace, case, space, taken, device, law_only=True) if taken else None
         return Tried(space, tuple(taken), reference, len(wanted) - len(taken), notes)
 
     return workspace.once(("tried", case.key, device, repr(case.shapes.axes), repr(case.search)), make)
@@ -58,15 +63,16 @@ def _wanted(space: Space, case: Case) -> tuple[list[Recipe], tuple[str, ...]]:
     try:
         return [*found, *tail(space.factors, space.ranges, count - len(found), found)], ()
     except ImportError:
-        return found, (
-            f"shapes: {len(found)} of {count} samples planned; the others need: pip install 'pytest-modelport[hypothesis]'",
-        )
+        return found, (_SHORT.format(len(found), count),)
 
 
-def reference_of(workspace: Workspace, case: Case, space: Space, recipes: Sequence[Recipe], device: str) -> Reference:
+def reference_of(
+    workspace: Workspace, case: Case, space: Space, recipes: Sequence[Recipe], device: str, *, law_only: bool = False
+) -> Reference:
     """What the subject answers to these. Raises `SubjectFailed`."""
     calls = [Call(space.build(recipe), case.seed, space.label(recipe)) for recipe in recipes]
-    return Reference(case.module, calls, device, workspace.fresh("shapes"), timeout=case.timeout, seed=case.seed)
+    scratch = workspace.fresh("shapes")
+    return Reference(case.module, calls, device, scratch, timeout=case.timeout, seed=case.seed, law_only=law_only)
 
 
 def accepted(workspace: Workspace, case: Case, space: Space, recipes: Sequence[Recipe]) -> list[Recipe]:
@@ -105,7 +111,25 @@ def _asked(case: Case, space: Space, recipes: Sequence[Recipe], log: Path, done:
 
 def space_for(case: Case) -> Space:
     """The space of a case. Raises `UsageError`."""
-    return space_of(case.inputs, case.shapes, case.search, _rows(case))
+    return space_of(case.inputs, _tied(case), case.search, _rows(case))
+
+
+def _tied(case: Case) -> Shapes:
+    """The declared dims, with a common name for axes without one that the subject only lets change together."""
+    unnamed = [
+        (name, axis)
+        for name, axes in case.shapes.axes.items()
+        for axis, value in axes.items()
+        if value is not None and not isinstance(value, (int, str)) and not hasattr(value, "__name__")
+    ]
+    if len(unnamed) < 2:
+        return case.shapes
+    axes = {name: dict(found) for name, found in case.shapes.axes.items()}
+    for group in joined(case.module, case.inputs, unnamed, case.timeout):
+        dim = torch.export.Dim("_".join(map(str, group[0])).replace(".", "_"))
+        for name, axis in group:
+            axes[name][axis] = dim
+    return Shapes(axes)
 
 
 def _rows(case: Case) -> dict[str, int]:

@@ -173,4 +173,4 @@ def _domain(name: str, tensor: torch.Tensor, search: Search, rows: Mapping[str, 
     if not (isinstance(bounds, tuple) and len(bounds) == 2 and bounds[0] <= bounds[1]):
         raise UsageError(f"domain of {name!r} is {bounds!r}: give (lowest, highest)")
     family = "float" if tensor.is_floating_point() else found.family if found.family == "mask" and bounds[1] <= 1 else "int"
-    return Domain(family, *bounds, found.scale)
+    return Domain(family, *bounds, found.scale, table=True)

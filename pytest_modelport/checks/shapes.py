@@ -7,17 +7,23 @@ from dataclasses import replace
 
 from pytest_modelport.bench import Bench
 from pytest_modelport.cleanroom.room import RoomEnded
+from pytest_modelport.expected import Step
+from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.finding import Finding
 from pytest_modelport.isolate import Raised
 from pytest_modelport.recipe import Recipe
-from pytest_modelport.reference import SubjectFailed
+from pytest_modelport.reference import Reference, SubjectFailed
 from pytest_modelport.search import Tried, reference_of, tried
 from pytest_modelport.shrink import Shrunk, shrunk
 from pytest_modelport.stopped import Stopped, stopped
+from pytest_modelport.triage import evident
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 
 #: Asked without being named where dims are declared dynamic; see `pipeline.checks_for`.
 DEFAULT = False
+
+#: What a port gave for one call.
+Given = tuple[Feed, Answer] | Stopped
 
 _FAILING = (Outcome.FAILED, Outcome.CRASHED, Outcome.TIMEOUT)
 #: A port that has died this often need not be asked further.
@@ -34,42 +40,64 @@ def run(bench: Bench) -> Iterator[Verdict]:
         reason = f"the subject refuses all {seen.refused} samples that were tried"
         yield bench.verdict("shapes", Stage.RUN, Outcome.INCONCLUSIVE, reason, notes=seen.notes)
         return
-    finding = _asked(Finding(bench.on(seen.reference), seen.reference, check="shapes"))
-    wrong = [recipe for recipe, outcome in zip(seen.recipes, finding.outcomes(), strict=True) if outcome in _FAILING]
-    yield _failed(bench, seen, finding, wrong) if wrong else _passed(bench, seen, finding)
+    given = _asked(bench.on(seen.reference), seen.reference)
+    doubtful = [
+        number for number, (step, one) in enumerate(zip(seen.reference.steps, given, strict=True)) if _doubtful(step, one)
+    ]
+    if not doubtful:
+        yield _passed(bench, seen, judged=0, undecided=0)
+        return
+    if seen.reference.changes:
+        doubtful = list(range(len(given)))  # what it answers depends on the calls before
+    recipes = [seen.recipes[number] for number in doubtful]
+    reference = reference_of(bench.workspace, bench.case, seen.space, recipes, bench.route.device)
+    finding = _judged(bench, reference, [given[number] for number in doubtful])
+    outcomes = finding.outcomes()
+    wrong = [recipe for recipe, outcome in zip(recipes, outcomes, strict=True) if outcome in _FAILING]
+    undecided = sum(outcome is not Outcome.PASSED for outcome in outcomes)
+    yield _failed(bench, seen, finding, wrong) if wrong else _passed(bench, seen, judged=len(recipes), undecided=undecided)
 
 
-def _asked(finding: Finding) -> Finding:
+def _doubtful(step: Step, given: Given) -> bool:
+    return isinstance(given, Stopped) or not evident(step, *given)
+
+
+def _asked(bench: Bench, reference: Reference) -> list[Given]:
     """The port's answers to every call; it is opened again after it died."""
-    left = list(enumerate(finding.reference.steps))
+    given: list[Given] = []
     for _ in range(_DEATHS):
-        with finding.bench.session() as session:
-            while left:
-                position, step = left.pop(0)
+        with bench.session() as session:
+            for step in reference.steps[len(given) :]:
                 try:
-                    feed = finding.bench.feed(step.call)
-                    answer = session.run(feed, step.call.seed)
+                    feed = bench.feed(step.call)
+                    given.append((feed, session.run(feed, step.call.seed)))
                 except Stopped as end:
-                    finding.refuse(step, end)
+                    given.append(end)
                 except RoomEnded as ended:
-                    finding.refuse(step, stopped(Stage.RUN, ended.ending, f"running the port on {step.call.label}"))
+                    given.append(stopped(Stage.RUN, ended.ending, f"running the port on {step.call.label}"))
                     if not isinstance(ended.ending, Raised):
                         break
-                else:
-                    finding.receive(position, feed, answer)
-        if not left:
-            break
+    last = given[-1]
+    return given + [last] * (len(reference.steps) - len(given))
+
+
+def _judged(bench: Bench, reference: Reference, given: list[Given]) -> Finding:
+    finding = Finding(bench.on(reference), reference, check="shapes")
+    for position, (step, one) in enumerate(zip(reference.steps, given, strict=True)):
+        if isinstance(one, Stopped):
+            finding.refuse(step, one)
+        else:
+            finding.receive(position, *one)
     return finding
 
 
-def _passed(bench: Bench, seen: Tried, finding: Finding) -> Verdict:
-    verdict = finding.verdict()
+def _passed(bench: Bench, seen: Tried, *, judged: int, undecided: int) -> Verdict:
     dims = ", ".join(f"{name} {low} to {high}" for name, (low, high) in seen.space.ranges.items())
-    evidence = {"samples": len(seen.recipes), "refused": seen.refused, "dims": dims, "needs": verdict.evidence.get("needs")}
-    undecided = sum(outcome is not Outcome.PASSED for outcome in finding.outcomes())
+    evidence = {"samples": len(seen.recipes), "refused": seen.refused, "dims": dims, "judged": judged}
     notes = (*seen.notes, *([f"shapes: {undecided} of {len(seen.recipes)} samples are undecided"] if undecided else []))
     refused = f", {seen.refused} more that the subject refuses" if seen.refused else ""
-    reason = f"{len(seen.recipes)} samples{f' ({dims})' if dims else ''}{refused}; {verdict.reason.partition(';')[0]}"
+    oracle = f"; {judged} needed the oracle" if judged else ""
+    reason = f"{len(seen.recipes)} samples{f' ({dims})' if dims else ''}{refused}{oracle}"
     outcome = Outcome.PASSED if undecided < len(seen.recipes) else Outcome.INCONCLUSIVE
     return bench.verdict("shapes", Stage.COMPARE, outcome, reason, evidence, notes)
 
@@ -83,7 +111,7 @@ def _failed(bench: Bench, seen: Tried, finding: Finding, wrong: list[Recipe]) ->
             reference = reference_of(bench.workspace, bench.case, seen.space, [recipe], bench.route.device)
         except SubjectFailed:
             return False
-        one = findings[str(recipe)] = _asked(Finding(bench.on(reference), reference, check="shapes"))
+        one = findings[str(recipe)] = _judged(bench, reference, _asked(bench.on(reference), reference))
         return one.outcomes()[0] in _FAILING
 
     found = shrunk(wrong[0], seen.space.factors, fails)
