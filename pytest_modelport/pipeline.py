@@ -241,6 +241,8 @@ def _asked(bench: Bench, check: str) -> tuple[list[Verdict], bool]:
         return list(shelf.check(check).run(bench)), False
     except Stopped as stopped:
         return [bench.verdict(check, stopped.stage, stopped.outcome, stopped.reason, stopped.evidence)], True
+    except UsageError as error:
+        return [bench.verdict(check, Stage.RUN, Outcome.ERROR, str(error))], True
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001 - a stage border: a fault of our own must not take the other routes along

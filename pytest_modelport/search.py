@@ -55,6 +55,7 @@ def tried(workspace: Workspace, case: Case, device: str) -> Tried:
 
 def _wanted(space: Space, case: Case) -> tuple[list[Recipe], tuple[str, ...]]:
     if case.search.replay is not None:
+        space.build(case.search.replay)  # says here what is wrong with it
         return [case.search.replay], ()
     count = case.search.examples
     found = plan(space.factors, count, case.seed)

@@ -37,6 +37,7 @@ KNOWN: dict[tuple[str, str], str] = {
 #: Deployment runtimes are asked in tests/contract/test_deployment.py.
 OURS = [target for target in shelf.targets() if shelf.format_(shelf.target(target).format).EXTRA in ("", "onnx")]
 OURS = [target for target in OURS if shelf.runtime(shelf.target(target).runtime).EXTRA in ("", "onnx")]
+OURS = [target for target in OURS if not shelf.target(target).environment]
 #: Targets that take a compiler's time, and the traits that are worth it.
 SLOW = {"aotinductor", "torch_compile"}
 WORTH_IT = {"batch_norm", "dataclass_input", "half", "lstm", "nested_input"}

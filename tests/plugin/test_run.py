@@ -192,6 +192,41 @@ def test_exports_run_here_only_for_a_debugger(run, options, here):
     assert f"traced here: {here}" in text(result)
 
 
+LONE = """
+class Lone(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.shape[0] > 1 else x - 1
+
+@portable("torchscript")
+def test_net(modelport):
+    modelport(Lone(), torch.ones(3, 2), dynamic_shapes={0: "batch"})
+"""
+
+
+def test_what_is_found_off_the_example_is_replayed_from_its_line(run):
+    said = flat(run(LONE))
+    assert "fails when batch == 1 (passes at 2, 3, 4," in said
+    assert """--modelport-replay='{"batch": 1}'""" in said
+    run(LONE, '--modelport-replay={"batch": 1}').assert_outcomes(failed=1)
+    run(LONE, '--modelport-replay={"batch": 2}').assert_outcomes(passed=1)
+    run(LONE, "--modelport-examples=0").assert_outcomes(passed=1)
+    run(LONE, ini="modelport_examples = 0").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--modelport-examples=few", "modelport_examples is 'few': give a whole number"),
+        ('--modelport-replay={"bach": 1}', "unknown factor of a recipe 'bach': did you mean 'batch'"),
+        ("--modelport-replay=batch=1", "recipe 'batch=1' is no JSON"),
+    ],
+)
+def test_a_search_that_makes_no_sense_is_named(run, option, message):
+    result = run(LONE, option)
+    assert result.ret != 0
+    assert message in flat(result) + " ".join(result.errlines)
+
+
 def test_an_inconclusive_route_is_a_skip_with_the_reason_and_red_under_strict(run):
     body = """
 class Order(nn.Module):

@@ -148,6 +148,49 @@ def test_recipes_that_do_not_fit_are_named():
             parse(text)
 
 
+class Pair(nn.Module):
+    """Takes inputs that do not fit, as models do that cut a mask to length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(5, 2)
+
+    def forward(self, x, mask):
+        return self.linear(x) * mask[: x.shape[0], : x.shape[1], None]
+
+
+class Halves(nn.Module):
+    def forward(self, x):
+        return x.reshape(x.shape[0], 2, -1)
+
+
+@pytest.mark.parametrize(
+    ("model", "args", "found"),
+    [
+        (Pair(), (torch.ones(3, 4, 5), torch.ones(3, 4)), {"x": {0: "batch", 1: "x_1"}, "mask": {0: "batch", 1: "x_1"}}),
+        (nn.Linear(4, 4), torch.ones(4, 4), {"input": {0: "batch"}}),
+        (nn.Bilinear(3, 4, 2), (torch.ones(5, 3), torch.ones(5, 4)), {"input1": {0: "batch"}, "input2": {0: "batch"}}),
+        (Halves(), torch.ones(3, 4), {"x": {0: "batch"}}),  # 4 must stay even: one more is refused
+        (nn.Linear(4, 4), torch.ones(1, 4), {}),  # exporters fix a size of 1
+    ],
+)
+def test_dims_that_may_vary_are_found_by_asking(model, args, found):
+    case = pipeline.case_of(model, args, dynamic_shapes="infer")
+    assert {name: axes for name, axes in case.shapes.axes.items() if axes} == found
+    assert case.notes[-1] == f"dynamic_shapes={found} (inferred)"
+
+
+def test_only_infer_is_a_word_for_dynamic_shapes():
+    with pytest.raises(UsageError, match="unknown dynamic_shapes 'inferr': did you mean 'infer'"):
+        pipeline.case_of(nn.Linear(4, 4), torch.ones(2, 4), dynamic_shapes="inferr")
+
+
+def test_axes_without_a_name_that_must_agree_share_one():
+    found = space(Masked(), IDS, ({0: Dim.AUTO, 1: Dim.AUTO}, {0: Dim.AUTO, 1: Dim.AUTO}))
+    assert list(found.ranges) == ["ids_0", "ids_1"]
+    assert [tensor.shape for tensor in found.build(Recipe({"ids_0": 5, "ids_1": 1})).args] == [(5, 1), (5, 1)]
+
+
 FACTORS = {"batch": (4, 1, 2), "x:kind": ("sample", "zeros", "ones"), "x:layout": ("dense", "sliced")}
 
 
