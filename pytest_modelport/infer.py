@@ -32,7 +32,7 @@ def inferred(module: nn.Module, inputs: Inputs, timeout: float) -> Shapes:
     """
     axes = [(item.name, axis) for item in inputs.tensors for axis, size in enumerate(item.tensor.shape) if size > 1]
     found: dict[str, dict[int, str]] = {}
-    for group in joined(module, inputs, axes, timeout):
+    for group in joined(module, inputs, axes, timeout, alike=True):
         name, axis = group[0]
         taken = {dim for dims in found.values() for dim in dims.values()}
         dim = "batch" if axis == 0 and "batch" not in taken else f"{name.replace('.', '_')}_{axis}"
@@ -41,12 +41,15 @@ def inferred(module: nn.Module, inputs: Inputs, timeout: float) -> Shapes:
     return Shapes({item.name: dict(sorted(found.get(item.name, {}).items())) for item in inputs.tensors})
 
 
-def joined(module: nn.Module, inputs: Inputs, axes: Sequence[Axis], timeout: float) -> list[list[Axis]]:
-    """The axes in groups that the subject lets change together, and in no smaller ones; what it lets not change is left out."""
+def joined(module: nn.Module, inputs: Inputs, axes: Sequence[Axis], timeout: float, *, alike: bool = False) -> list[list[Axis]]:
+    """The axes in groups that the subject lets change together, and in no smaller ones; what it lets not change is left out.
+
+    alike: axes of equal size at one place in several inputs are one group where the subject takes that, whatever else it takes.
+    """
 
     def job() -> list[list[Axis]]:
         with torch.no_grad(), without_autocast():
-            return _groups(axes, _sizes(inputs), lambda sizes: _takes(module, inputs, sizes))
+            return _groups(axes, _sizes(inputs), lambda sizes: _takes(module, inputs, sizes), alike=alike)
 
     with tempfile.TemporaryDirectory(prefix="modelport-") as folder:
         ending = run(job, timeout=timeout, log=Path(folder, "infer.log"), restore=module)
@@ -54,8 +57,8 @@ def joined(module: nn.Module, inputs: Inputs, axes: Sequence[Axis], timeout: flo
     return [[(str(name), int(axis)) for name, axis in group] for group in groups]
 
 
-def _groups(axes: Sequence[Axis], sizes: Mapping[Axis, int], takes: Takes) -> list[list[Axis]]:
-    groups = _alike(axes, sizes, takes)
+def _groups(axes: Sequence[Axis], sizes: Mapping[Axis, int], takes: Takes, *, alike: bool) -> list[list[Axis]]:
+    groups = _alike(axes, sizes, takes) if alike else []
     left = [axis for axis in axes if not any(axis in group for group in groups)]
     alone = [axis for axis in left if _varies([axis], sizes, takes)]
     groups, left = [*groups, *([axis] for axis in alone)], [axis for axis in left if axis not in alone]

@@ -164,6 +164,11 @@ class Halves(nn.Module):
         return x.reshape(x.shape[0], 2, -1)
 
 
+class Apart(nn.Module):
+    def forward(self, x, y):
+        return x.sum(0) + y.sum(0)
+
+
 @pytest.mark.parametrize(
     ("model", "args", "found"),
     [
@@ -189,6 +194,8 @@ def test_axes_without_a_name_that_must_agree_share_one():
     found = space(Masked(), IDS, ({0: Dim.AUTO, 1: Dim.AUTO}, {0: Dim.AUTO, 1: Dim.AUTO}))
     assert list(found.ranges) == ["ids_0", "ids_1"]
     assert [tensor.shape for tensor in found.build(Recipe({"ids_0": 5, "ids_1": 1})).args] == [(5, 1), (5, 1)]
+    apart = space(Apart(), (torch.ones(3, 4), torch.ones(3, 4)), ({0: Dim.AUTO}, {0: Dim.AUTO}))
+    assert list(apart.ranges) == ["x_0", "y_0"]  # what the subject takes apart is promised apart
 
 
 FACTORS = {"batch": (4, 1, 2), "x:kind": ("sample", "zeros", "ones"), "x:layout": ("dense", "sliced")}
