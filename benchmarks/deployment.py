@@ -1,6 +1,6 @@
 """Known models on every deployment target, beside the table of what is known (fixtures/deployment.py).
 
-python -m benchmarks.deployment [MODEL ...] [--write docs/deployment.md]
+python -m benchmarks.deployment [MODEL ...] [--targets TARGET ...] [--write docs/deployment.md]
 """
 
 from __future__ import annotations
@@ -39,13 +39,14 @@ def cell(verdict: Verdict, seconds: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=MODELS)
+    parser.add_argument("--targets", nargs="*", default=deployment.TARGETS)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     rows, unknown = [], []
     with Workspace() as workspace:
-        for target in deployment.TARGETS:
+        for target in options.targets:
             cells = []
             for name in options.models:
                 started = time.perf_counter()

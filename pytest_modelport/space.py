@@ -110,9 +110,10 @@ class Space:
         return laid_out(made, str(recipe.get(f"{name}:layout", "dense")))
 
     def label(self, recipe: Recipe) -> str:
-        """A recipe in words, for a reader: `batch=1, x zeros`."""
+        """A recipe in words, for a reader: `batch=1, x zeros`. No two recipes of a search have the same."""
         words = [f"{key}={value}" for key, value in recipe.items() if key in self.symbols]
         words += [f"{key.partition(':')[0]} {value}" for key, value in recipe.items() if ":" in key]
+        words += [f"seed {recipe['seed']}"] if "seed" in recipe and len(words) else []
         return ", ".join(words) or "the sample"
 
 

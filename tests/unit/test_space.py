@@ -220,6 +220,12 @@ def test_plan_and_tail_repeat_nothing_and_are_the_same_each_time():
     assert more == tail(FACTORS, {"batch": (1, 9)}, 20, planned)
 
 
+def test_no_two_recipes_of_a_search_are_called_the_same():
+    found = space(Masked(), IDS, NAMED)
+    recipes = [*plan(found.factors, 150), *tail(found.factors, found.ranges, 50, [])]
+    assert len({found.label(recipe) for recipe in recipes}) == len({str(recipe) for recipe in recipes})
+
+
 def test_a_failure_is_shrunk_to_what_it_needs():
     asked = []
 
