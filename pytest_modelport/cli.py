@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verify.add_argument("--device", default="cpu")
     verify.add_argument("--json", type=Path, metavar="FILE", help="write the report there, for `modelport show`")
     verify.add_argument("--workdir", type=Path, metavar="FOLDER", help="keep every artifact there")
+    verify.add_argument("--dynamic", action="store_true", help="also at other sizes, of the dims that the model lets vary")
     verify.add_argument("--in-process", action="store_true", help="export and run ports in this process, for a debugger")
     init = commands.add_parser("init", help="write a first test for a model")
     init.add_argument("model")
@@ -86,11 +87,17 @@ def _verify(options: argparse.Namespace) -> int:
 
     targets = listed(options.targets)
     report = pipeline.verify(
-        options.model, targets=targets, devices=[options.device], workdir=options.workdir, in_process=options.in_process
+        options.model,
+        targets=targets,
+        devices=[options.device],
+        dynamic_shapes="infer" if options.dynamic else None,
+        workdir=options.workdir,
+        in_process=options.in_process,
     )
     for route, verdicts in report.routes.items():
         if not all(verdict.passed for verdict in verdicts):
             rerun = f"modelport verify {shlex.quote(options.model)} --targets {shlex.quote(route.target)}"
+            rerun += " --dynamic" * options.dynamic
             print(failure(verdicts, environment=report.environment, rerun=rerun), end="\n\n")
     if options.json:
         _write(options.json, report.to_json())

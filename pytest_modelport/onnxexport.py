@@ -9,6 +9,11 @@ from pytest_modelport import jitfile, onnxfile, programs
 from pytest_modelport.export import Request
 
 
+def chosen(request: Request, path: Path) -> tuple[str, ...]:
+    """Write a file with the exporter that the route names (`exporter=legacy`), else with the current one. Returns notes."""
+    return (legacy if request.options.get("exporter") == "legacy" else dynamo)(request, path)
+
+
 def dynamo(request: Request, path: Path) -> tuple[str, ...]:
     """Write a file with the current exporter. Returns notes for a reader."""
     import torch

@@ -29,8 +29,7 @@ _CONVERT = "import sys, _tools; _tools.mnnconvert(sys.argv)"
 def export(request: Request) -> Exported:
     """Export to ONNX and convert, in a process that may crash. Raises `RuntimeError` with the converter's own word."""
     onnx = request.folder / "model.onnx"
-    write = onnxexport.legacy if request.options.get("exporter") == "legacy" else onnxexport.dynamo
-    notes = write(request, onnx)
+    notes = onnxexport.chosen(request, onnx)
     promise = onnxfile.promise(onnx)
     command = [sys.executable, "-c", _CONVERT, "-f", "ONNX", "--modelFile", str(onnx)]
     command += ["--MNNModel", str(request.folder / _ENTRY), "--bizCode", "modelport"]

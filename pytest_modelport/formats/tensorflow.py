@@ -33,8 +33,7 @@ constants = None
 def export(request: Request) -> Exported:
     """Write the ONNX file that the converter gets."""
     path = request.folder / _ONNX
-    write = onnxexport.legacy if request.options.get("exporter") == "legacy" else onnxexport.dynamo
-    notes = write(request, path)
+    notes = onnxexport.chosen(request, path)
     return Exported(_ONNX, CALL, *onnxfile.promise(path), {}, versions("torch", "onnx"), (*notes, programs.UNREADABLE))
 
 

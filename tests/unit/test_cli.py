@@ -80,6 +80,16 @@ def test_verify_says_what_is_wrong_and_how_to_repeat_it(here, capsys):
     assert "2 routes: 1 unsupported, 1 passed" in printed
 
 
+def test_dims_that_the_model_lets_vary_are_varied_when_asked(here, capsys):
+    assert main(["verify", "models_of_cli:linear", "--targets", "torchscript", "--dynamic"]) == 0
+    capsys.readouterr()
+    assert main(["verify", "models_of_cli:branch", "--targets", "torchscript", "--dynamic"]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("fails when x is ")
+    assert "--targets torchscript --dynamic" in printed
+    assert "(inferred)" in printed
+
+
 def test_init_writes_a_test_that_passes(here, capsys):
     assert main(["init", "models_of_cli:linear", "--targets", "torchscript,onnx(opset=20)"]) == 0
     assert "run it with: pytest test_linear.py" in capsys.readouterr().out
