@@ -16,7 +16,8 @@ def test_targets_lists_every_target(capsys):
     assert main(["targets"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(shelf.targets())
-    assert all(line.endswith("usable") or ": pip install 'pytest-modelport[" in line for line in lines)
+    ways = (": pip install 'pytest-modelport[", ": modelport env create ")
+    assert all(line.endswith("usable") or any(way in line for way in ways) for line in lines)
     assert next(line for line in lines if line.startswith("torch_export ")).endswith("usable")
 
 

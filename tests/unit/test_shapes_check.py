@@ -116,7 +116,7 @@ def test_a_port_that_dies_is_opened_again_for_the_rest(prove):
 def test_a_healthy_port_says_what_was_tried(prove):
     verdict = shapes(prove, nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2)), dims=Dim("batch", min=1, max=9))
     assert verdict.passed
-    assert verdict.reason.startswith("25 samples (batch 1 to 9); ")
+    assert verdict.reason.startswith("25 samples (batch 1 to 9)")
     assert verdict.evidence["samples"] == 25
 
 
