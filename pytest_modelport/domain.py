@@ -88,10 +88,10 @@ def _integers(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.
     makers: dict[str, Callable[[], Array]] = {
         "zeros": lambda: np.zeros(shape, np.int64),
         "max": lambda: np.full(shape, high),
-        "negative": lambda: -rng.integers(1, high + 2, shape),
-        "uniform": lambda: rng.integers(low, high + 1, shape),
-        "ramp": lambda: (np.arange(count) % (high - low + 1) + low).reshape(shape),
-        "ties": lambda: rng.choice(rng.integers(low, high + 1, 2), shape),
+        "negative": lambda: -rng.integers(1, max(high, 1), shape, endpoint=True),
+        "uniform": lambda: rng.integers(low, high, shape, endpoint=True),
+        "ramp": lambda: (np.arange(count) % min(high - low + 1, max(count, 1)) + low).reshape(shape),
+        "ties": lambda: rng.choice(rng.integers(low, high, 2, endpoint=True), shape),
         "bounds": lambda: np.where(np.arange(count) % 2, low, high).reshape(shape),
         "huge": lambda: rng.integers(2**31, 2**40, shape),
     }

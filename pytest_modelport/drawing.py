@@ -20,5 +20,7 @@ def recipes(factors: Mapping[str, tuple[int | str, ...]], ranges: Mapping[str, t
         {key: option(key, options) for key, options in factors.items()} | {"seed": st.integers(0, 2**16)}
     )
     return drawn.map(
-        lambda found: Recipe({key: value for key, value in found.items() if key == "seed" or value != factors[key][0]})
+        lambda found: Recipe(
+            {key: value for key, value in found.items() if key == "seed" or value != factors[key][0]}
+        ).settled()
     )

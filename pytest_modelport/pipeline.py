@@ -123,8 +123,9 @@ def default_checks() -> tuple[str, ...]:
 
 
 def checks_for(case: Case) -> tuple[str, ...]:
-    """The checks of a subject for which none is named: the default ones, and shapes where some may vary."""
-    return (*default_checks(), *(("shapes",) if case.shapes.dynamic and case.search.examples else ()))
+    """The checks of a subject for which none is named: the default ones, and shapes where some may vary or samples are asked for."""
+    search = case.search
+    return (*default_checks(), *(("shapes",) if search.wanted or (case.shapes.dynamic and search.examples) else ()))
 
 
 def case_of(

@@ -50,7 +50,7 @@ def pairs(factors: Factors, seed: int) -> Iterator[Recipe]:
         best = max(range(_CANDIDATES), key=lambda number: len(covered[number]))
         left -= covered[best]
         changed = {key: option for key, option in rows[best].items() if option != factors[key][0]}
-        yield Recipe({**changed, "seed": int(rng.integers(1 << 16))})
+        yield Recipe({**changed, "seed": int(rng.integers(1 << 16))}).settled()
 
 
 def _row(factors: Factors, fixed: dict[str, int | str], rng: np.random.Generator) -> dict[str, int | str]:

@@ -22,6 +22,11 @@ class Recipe(dict[str, int | str]):
         """The recipe with one factor changed."""
         return Recipe({**self, key: value})
 
+    def settled(self) -> Recipe:
+        """The recipe without a seed that nothing in it draws from: equal samples have equal recipes."""
+        draws = any(key.endswith((":kind", ":special")) for key in self)
+        return self if draws else self.without("seed")
+
     def __str__(self) -> str:
         return json.dumps(dict(sorted(self.items())))
 

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pytest_modelport.dims import Shapes
 from pytest_modelport.infer import joined
-from pytest_modelport.isolate import Done, Ending, run
+from pytest_modelport.isolate import Done, Ending, Raised, run
 from pytest_modelport.plan import plan, tail
 from pytest_modelport.recipe import Recipe
 from pytest_modelport.reference import Reference
@@ -88,6 +88,8 @@ def accepted(workspace: Workspace, case: Case, space: Space, recipes: Sequence[R
         found += [recipe for recipe, answer in zip(left, answers, strict=False) if answer]
         if isinstance(ending, Done):
             break
+        if isinstance(ending, Raised):  # not the subject, whose exceptions are caught: a sample could not be made
+            raise RuntimeError(f"a sample cannot be made: {ending.cause.headline}")
         left = left[len(answers) + 1 :]  # the next one ended it
     return found
 

@@ -21,6 +21,11 @@ class Search:
     domains: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     replay: Recipe | None = None
 
+    @property
+    def wanted(self) -> bool:
+        """Whether the user has asked for samples in so many words."""
+        return self.replay is not None or self.domain != DOMAINS[0] or bool(self.domains)
+
 
 def search_of(
     examples: int = Search.examples,

@@ -25,7 +25,8 @@ DEFAULT = False
 #: What a port gave for one call.
 Given = tuple[Feed, Answer] | Stopped
 
-_FAILING = (Outcome.FAILED, Outcome.CRASHED, Outcome.TIMEOUT)
+#: What does not make a route red: a sample that is right, and one about which the subject's own evaluations disagree.
+_SOUND = (Outcome.PASSED, Outcome.INCONCLUSIVE)
 #: A port that has died this often need not be asked further.
 _DEATHS = 3
 
@@ -37,7 +38,8 @@ def run(bench: Bench) -> Iterator[Verdict]:
     except SubjectFailed as failure:
         raise bench.subject_failed(failure) from None
     if seen.reference is None:
-        reason = f"the subject refuses all {seen.refused} samples that were tried"
+        refused = f"the subject refuses all {seen.refused} samples that were tried"
+        reason = refused if seen.refused else "no sample was tried: examples is 0, or nothing about the inputs may vary"
         yield bench.verdict("shapes", Stage.RUN, Outcome.INCONCLUSIVE, reason, notes=seen.notes)
         return
     given = _asked(bench.on(seen.reference), seen.reference)
@@ -53,7 +55,7 @@ def run(bench: Bench) -> Iterator[Verdict]:
     reference = reference_of(bench.workspace, bench.case, seen.space, recipes, bench.route.device)
     finding = _judged(bench, reference, [given[number] for number in doubtful])
     outcomes = finding.outcomes()
-    wrong = [recipe for recipe, outcome in zip(recipes, outcomes, strict=True) if outcome in _FAILING]
+    wrong = [recipe for recipe, outcome in zip(recipes, outcomes, strict=True) if outcome not in _SOUND]
     undecided = sum(outcome is not Outcome.PASSED for outcome in outcomes)
     yield _failed(bench, seen, finding, wrong) if wrong else _passed(bench, seen, judged=len(recipes), undecided=undecided)
 
@@ -95,13 +97,18 @@ def _judged(bench: Bench, reference: Reference, given: list[Given]) -> Finding:
 
 def _passed(bench: Bench, seen: Tried, *, judged: int, undecided: int) -> Verdict:
     dims = ", ".join(f"{name} {low} to {high}" for name, (low, high) in seen.space.ranges.items())
+    steps = seen.reference.steps if seen.reference else ()
     evidence = {"samples": len(seen.recipes), "refused": seen.refused, "dims": dims, "judged": judged}
-    notes = (*seen.notes, *([f"shapes: {undecided} of {len(seen.recipes)} samples are undecided"] if undecided else []))
     refused = f", {seen.refused} more that the subject refuses" if seen.refused else ""
     oracle = f"; {judged} needed the oracle" if judged else ""
+    oracle += f", {undecided} are undecided" if undecided else ""
     reason = f"{len(seen.recipes)} samples{f' ({dims})' if dims else ''}{refused}{oracle}"
+    if not any(item.eager.numpy().size for step in steps for item in step.outputs):
+        return bench.verdict(
+            "shapes", Stage.COMPARE, Outcome.INCONCLUSIVE, "nothing was compared: every output is empty", evidence
+        )
     outcome = Outcome.PASSED if undecided < len(seen.recipes) else Outcome.INCONCLUSIVE
-    return bench.verdict("shapes", Stage.COMPARE, outcome, reason, evidence, notes)
+    return bench.verdict("shapes", Stage.COMPARE, outcome, reason, evidence, seen.notes)
 
 
 def _failed(bench: Bench, seen: Tried, finding: Finding, wrong: list[Recipe]) -> Verdict:
@@ -114,7 +121,7 @@ def _failed(bench: Bench, seen: Tried, finding: Finding, wrong: list[Recipe]) ->
         except SubjectFailed:
             return False
         one = findings[str(recipe)] = _judged(bench, reference, _asked(bench.on(reference), reference))
-        return one.outcomes()[0] in _FAILING
+        return one.outcomes()[0] not in _SOUND
 
     found = shrunk(wrong[0], seen.space.factors, fails)
     share = f"{len(wrong)} of {len(seen.recipes)} samples fail"

@@ -143,3 +143,32 @@ def test_special_numbers_are_found_when_asked_for(prove):
     verdict = shapes(prove, Finite(), examples=60, domain="ieee")
     assert verdict.outcome is Outcome.FAILED
     assert parse(verdict.evidence["recipe"]).without("seed") == {"x:special": "nan"}
+
+
+def test_a_replay_is_run_where_no_dim_may_vary():
+    case = pipeline.case_of(nn.ReLU(), X, search=search_of(replay=parse('{"input:kind": "zeros"}')))
+    assert "shapes" in pipeline.checks_for(case)
+    assert "shapes" in pipeline.checks_for(pipeline.case_of(nn.ReLU(), X, search=search_of(domain="ieee")))
+    assert "shapes" not in pipeline.checks_for(pipeline.case_of(nn.ReLU(), X))
+
+
+def test_where_nothing_is_tried_or_compared_nothing_is_decided(prove):
+    class Nothing(nn.Module):
+        def forward(self, x):
+            return x[:, :0]
+
+    for verdict in (shapes(prove, Nothing()), shapes(prove, nn.ReLU(), examples=0)):
+        assert verdict.outcome is Outcome.INCONCLUSIVE
+        assert verdict.reason.startswith(("nothing was compared", "no sample was tried: examples is 0"))
+
+
+def test_a_sample_that_is_an_error_is_not_green(prove, monkeypatch):
+    from pytest_modelport.bench import Bench
+    from pytest_modelport.stopped import Stopped
+    from pytest_modelport.verdict import Stage
+
+    def full(self, call):
+        raise Stopped(Stage.RUN, Outcome.ERROR, "cannot write: no space left")
+
+    monkeypatch.setattr(Bench, "feed", full)
+    assert shapes(prove, nn.ReLU()).outcome is Outcome.ERROR
