@@ -1,18 +1,21 @@
-"""What a port's answers to a sequence of calls add up to, beside what they must be."""
+"""A port's answers to a sequence of calls, and what they add up to beside what they must be."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pytest_modelport.bench import Bench
+from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.compare import Comparison, compare, describe
 from pytest_modelport.diagnose import Suspect, diagnose
 from pytest_modelport.expected import Expected, Step
 from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.isolate import Raised
 from pytest_modelport.reference import EVALUATIONS, Reference
-from pytest_modelport.stopped import Stopped
+from pytest_modelport.stopped import Stopped, stopped
 from pytest_modelport.tolerance import Opinion, allowance, judge
 from pytest_modelport.verdict import Outcome, Stage, Verdict, jsonable
 from pytest_modelport.wire import Array
@@ -33,14 +36,49 @@ class _Pair:
     got: Array
 
 
+#: What a port gave for one call: what it was fed and its answer, or why there is none.
+Given = tuple[Feed, Answer] | Stopped
+
+
+def asked(bench: Bench, reference: Reference, *, lives: int = 1) -> list[Given]:
+    """The port's answers to every call on one session, opened again after each death but the last.
+
+    Fewer than the calls when it has no life left. Raises `Stopped` when it does not open.
+    """
+    given: list[Given] = []
+    while len(given) < len(reference.steps) and lives:
+        lives -= 1
+        with bench.session() as session:
+            for step in reference.steps[len(given) :]:
+                try:
+                    feed = bench.feed(step.call)
+                    given.append((feed, session.run(feed, step.call.seed)))
+                except Stopped as end:
+                    given.append(end)
+                except RoomEnded as ended:
+                    given.append(stopped(Stage.RUN, ended.ending, f"running the port on {step.call.label}"))
+                    if not isinstance(ended.ending, Raised):
+                        break
+    return given
+
+
 class Finding:
-    """What is known so far about one route's parity."""
+    """What is known so far about one route's answers."""
 
     def __init__(self, bench: Bench, reference: Reference, *, check: str = "parity") -> None:
         self.bench, self._check = bench, check
         self.reference = reference
         self.pairs: list[_Pair] = []
         self.faults: list[tuple[str, Stage, Opinion, dict[str, Any]]] = []
+
+    def take(self, given: Sequence[Given]) -> Finding:
+        """Add what the port gave for each call, in order."""
+        for position, (step, one) in enumerate(zip(self.reference.steps, given, strict=False)):
+            if isinstance(one, Stopped):
+                self.refuse(step, one)
+            else:
+                self.receive(position, *one)
+        return self
 
     def refuse(self, step: Step, end: Stopped) -> None:
         """The port gave no answer to this call."""

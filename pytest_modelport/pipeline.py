@@ -123,7 +123,7 @@ def default_checks() -> tuple[str, ...]:
 
 
 def checks_for(case: Case) -> tuple[str, ...]:
-    """The checks of a subject for which none is named: the default ones, and shapes where some may vary or samples are asked for."""
+    """The checks of a subject for which none is named: the default ones, shapes where dims may vary or the user asks."""
     search = case.search
     return (*default_checks(), *(("shapes",) if search.wanted or (case.shapes.dynamic and search.examples) else ()))
 

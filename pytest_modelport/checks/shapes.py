@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from pytest_modelport.bench import Bench
-from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.expected import Step
-from pytest_modelport.feed import Answer, Feed
-from pytest_modelport.finding import Finding
-from pytest_modelport.isolate import Raised
+from pytest_modelport.finding import Finding, Given, asked
 from pytest_modelport.recipe import Recipe
 from pytest_modelport.reference import Reference, SubjectFailed
 from pytest_modelport.search import Tried, reference_of, tried
 from pytest_modelport.shrink import Shrunk, shrunk
-from pytest_modelport.stopped import Stopped, stopped
+from pytest_modelport.space import Space
+from pytest_modelport.stopped import Stopped
 from pytest_modelport.triage import evident
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 
 #: Asked without being named where dims are declared dynamic; see `pipeline.checks_for`.
 DEFAULT = False
 
-#: What a port gave for one call.
-Given = tuple[Feed, Answer] | Stopped
-
 #: What does not make a route red: a sample that is right, and one about which the subject's own evaluations disagree.
 _SOUND = (Outcome.PASSED, Outcome.INCONCLUSIVE)
 #: A port that has died this often need not be asked further.
-_DEATHS = 3
+_LIVES = 3
 
 
 def run(bench: Bench) -> Iterator[Verdict]:
@@ -42,93 +37,76 @@ def run(bench: Bench) -> Iterator[Verdict]:
         reason = refused if seen.refused else "no sample was tried: examples is 0, or nothing about the inputs may vary"
         yield bench.verdict("shapes", Stage.RUN, Outcome.INCONCLUSIVE, reason, notes=seen.notes)
         return
-    given = _asked(bench.on(seen.reference), seen.reference)
-    doubtful = [
-        number for number, (step, one) in enumerate(zip(seen.reference.steps, given, strict=True)) if _doubtful(step, one)
-    ]
+    trial = _tried(bench, seen.space, seen.recipes, seen.reference)
+    yield _failed(bench, seen, trial) if trial.wrong else _passed(bench, seen, seen.reference, trial)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What became of some recipes. wrong: those that fail. judged: how many needed the oracle, and what they add up to."""
+
+    wrong: tuple[Recipe, ...] = ()
+    undecided: int = 0
+    judged: int = 0
+    finding: Finding | None = None
+
+
+def _tried(bench: Bench, space: Space, recipes: Sequence[Recipe], law: Reference) -> _Trial:
+    """Ask the port, and judge whatever is not evident. law: what the subject answers to these recipes."""
+    given = asked(bench.on(law), law, lives=_LIVES)
+    given += [given[-1]] * (len(recipes) - len(given))  # it died too often: the rest is as its last end
+    doubtful = [number for number, (step, one) in enumerate(zip(law.steps, given, strict=True)) if _doubtful(step, one)]
     if not doubtful:
-        yield _passed(bench, seen, judged=0, undecided=0)
-        return
-    if seen.reference.changes:
+        return _Trial()
+    if law.changes:
         doubtful = list(range(len(given)))  # what it answers depends on the calls before
-    recipes = [seen.recipes[number] for number in doubtful]
-    reference = reference_of(bench.workspace, bench.case, seen.space, recipes, bench.route.device)
-    finding = _judged(bench, reference, [given[number] for number in doubtful])
+    recipes = [recipes[number] for number in doubtful]
+    reference = reference_of(bench.workspace, bench.case, space, recipes, bench.route.device)
+    finding = Finding(bench.on(reference), reference, check="shapes").take([given[number] for number in doubtful])
     outcomes = finding.outcomes()
     wrong = [recipe for recipe, outcome in zip(recipes, outcomes, strict=True) if outcome not in _SOUND]
-    undecided = sum(outcome is not Outcome.PASSED for outcome in outcomes)
-    yield _failed(bench, seen, finding, wrong) if wrong else _passed(bench, seen, judged=len(recipes), undecided=undecided)
+    return _Trial(tuple(wrong), outcomes.count(Outcome.INCONCLUSIVE), len(recipes), finding)
 
 
 def _doubtful(step: Step, given: Given) -> bool:
     return isinstance(given, Stopped) or not evident(step, *given)
 
 
-def _asked(bench: Bench, reference: Reference) -> list[Given]:
-    """The port's answers to every call; it is opened again after it died."""
-    given: list[Given] = []
-    deaths = 0
-    while len(given) < len(reference.steps) and deaths < _DEATHS:
-        deaths += 1
-        with bench.session() as session:
-            for step in reference.steps[len(given) :]:
-                try:
-                    feed = bench.feed(step.call)
-                    given.append((feed, session.run(feed, step.call.seed)))
-                except Stopped as end:
-                    given.append(end)
-                except RoomEnded as ended:
-                    given.append(stopped(Stage.RUN, ended.ending, f"running the port on {step.call.label}"))
-                    if not isinstance(ended.ending, Raised):
-                        break
-    last = given[-1]
-    return given + [last] * (len(reference.steps) - len(given))
-
-
-def _judged(bench: Bench, reference: Reference, given: list[Given]) -> Finding:
-    finding = Finding(bench.on(reference), reference, check="shapes")
-    for position, (step, one) in enumerate(zip(reference.steps, given, strict=True)):
-        if isinstance(one, Stopped):
-            finding.refuse(step, one)
-        else:
-            finding.receive(position, *one)
-    return finding
-
-
-def _passed(bench: Bench, seen: Tried, *, judged: int, undecided: int) -> Verdict:
+def _passed(bench: Bench, seen: Tried, law: Reference, trial: _Trial) -> Verdict:
     dims = ", ".join(f"{name} {low} to {high}" for name, (low, high) in seen.space.ranges.items())
-    steps = seen.reference.steps if seen.reference else ()
-    evidence = {"samples": len(seen.recipes), "refused": seen.refused, "dims": dims, "judged": judged}
+    evidence = {"samples": len(seen.recipes), "refused": seen.refused, "dims": dims, "judged": trial.judged}
+    if not any(item.eager.numpy().size for step in law.steps for item in step.outputs):
+        nothing = "nothing was compared: every output is empty"
+        return bench.verdict("shapes", Stage.COMPARE, Outcome.INCONCLUSIVE, nothing, evidence)
     refused = f", {seen.refused} more that the subject refuses" if seen.refused else ""
-    oracle = f"; {judged} needed the oracle" if judged else ""
-    oracle += f", {undecided} are undecided" if undecided else ""
+    oracle = f"; {trial.judged} needed the oracle" if trial.judged else ""
+    oracle += f", {trial.undecided} are undecided" if trial.undecided else ""
     reason = f"{len(seen.recipes)} samples{f' ({dims})' if dims else ''}{refused}{oracle}"
-    if not any(item.eager.numpy().size for step in steps for item in step.outputs):
-        return bench.verdict(
-            "shapes", Stage.COMPARE, Outcome.INCONCLUSIVE, "nothing was compared: every output is empty", evidence
-        )
-    outcome = Outcome.PASSED if undecided < len(seen.recipes) else Outcome.INCONCLUSIVE
+    outcome = Outcome.PASSED if trial.undecided < len(seen.recipes) else Outcome.INCONCLUSIVE
     return bench.verdict("shapes", Stage.COMPARE, outcome, reason, evidence, seen.notes)
 
 
-def _failed(bench: Bench, seen: Tried, finding: Finding, wrong: list[Recipe]) -> Verdict:
+def _failed(bench: Bench, seen: Tried, trial: _Trial) -> Verdict:
     """The verdict on the sample nearest to the user's own that still fails."""
-    findings: dict[str, Finding] = {}
+    verdicts: dict[str, Verdict] = {}
 
     def fails(recipe: Recipe) -> bool:
         try:
-            reference = reference_of(bench.workspace, bench.case, seen.space, [recipe], bench.route.device)
+            law = reference_of(bench.workspace, bench.case, seen.space, [recipe], bench.route.device, law_only=True)
         except SubjectFailed:
             return False
-        one = findings[str(recipe)] = _judged(bench, reference, _asked(bench.on(reference), reference))
-        return one.outcomes()[0] not in _SOUND
+        found = _tried(bench, seen.space, [recipe], law)
+        if found.wrong and found.finding:
+            verdicts[str(recipe)] = found.finding.verdict()
+        return bool(found.wrong)
 
-    found = shrunk(wrong[0], seen.space.factors, fails)
-    share = f"{len(wrong)} of {len(seen.recipes)} samples fail"
+    share = f"{len(trial.wrong)} of {len(seen.recipes)} samples fail"
+    found = shrunk(trial.wrong[0], seen.space.factors, fails)
     if found is None:
-        verdict = finding.verdict()
+        assert trial.finding is not None
+        verdict = trial.finding.verdict()
         return replace(verdict, reason=f"fails after other calls on one session, not alone: {verdict.reason}")
-    verdict = findings[str(found.nearest)].verdict()
+    verdict = verdicts[str(found.nearest)]
     evidence = {
         **verdict.evidence,
         "recipe": str(found.nearest),
