@@ -37,7 +37,8 @@ class Manifest:
     call: `natural` (called with the subject's own nested arguments), `flat` (tensors in the promised order) or `named` (tensors
     by name). brought: not exported here but given by the user, so its names are its own.
     constants: Python values among the outputs that were fixed at export, by output name; baked: the same among the inputs.
-    ranges: symbol -> [lowest, highest or None]. options: what the route asked of the export. sessions: what opening it really
+    ranges: symbol -> [lowest, highest or None]. guards: what else the export assumed of the inputs, each with its line;
+    a file may not check it. options: what the route asked of the export. sessions: what opening it really
     set, by route.
     """
 
@@ -50,6 +51,7 @@ class Manifest:
     constants: Mapping[str, Any] = field(default_factory=dict)
     baked: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
+    guards: tuple[str, ...] = ()
     producers: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     brought: bool = False
@@ -71,7 +73,7 @@ class Manifest:
                 **{
                     **values,
                     **{key: _values(values[key]) for key in ("inputs", "outputs")},
-                    "notes": tuple(values["notes"]),
+                    **{key: tuple(values[key]) for key in ("notes", "guards")},
                 }
             )
         except (KeyError, TypeError) as error:

@@ -24,7 +24,13 @@ class Shapes:
 
     @property
     def dynamic(self) -> bool:
-        return any(value is not None and not isinstance(value, int) for axes in self.axes.values() for value in axes.values())
+        """Whether anything may vary."""
+        return any(self.varying(name) for name in self.axes)
+
+    def varying(self, name: str) -> dict[int, str]:
+        """The axes of an input that may vary, each with the name of its dim."""
+        dims = {axis: dim for axis, dim in self.axes.get(name, {}).items() if dim is not None and not isinstance(dim, int)}
+        return {axis: dim if isinstance(dim, str) else getattr(dim, "__name__", f"{name}_{axis}") for axis, dim in dims.items()}
 
 
 def normalise(given: Any, inputs: tuple[tuple[str, tree.Path, int], ...], keywords: tuple[str, ...]) -> Shapes:
@@ -84,4 +90,9 @@ def _axes(name: str, spec: Any, rank: int) -> dict[int, Any]:
     for axis in axes:
         if not isinstance(axis, int) or not -rank <= axis < rank:
             raise UsageError(f"dynamic_shapes of input {name!r} names axis {axis!r}: it has {rank} axes")
-    return {axis % rank: value for axis, value in axes.items()}
+    return {axis % rank: None if _static(value) else value for axis, value in axes.items()}
+
+
+def _static(dim: Any) -> bool:
+    """Whether this is torch's hint that a dim is fixed."""
+    return getattr(getattr(dim, "type", None), "name", "") == "STATIC"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from pytest_modelport.case import Case
 from pytest_modelport.cause import describe
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.export import Request, WrongArtifact
+from pytest_modelport.guards import CannotVary, open_as_asked, refused, watching
 from pytest_modelport.isolate import Done, Ending, Raised, run
 from pytest_modelport.stopped import Stopped, evidence_of, stopped
 from pytest_modelport.verdict import Outcome, Stage
@@ -38,9 +40,14 @@ def export(
     log = folder.with_name(f"{folder.name}.log")
 
     def job() -> None:
-        with without_autocast():
-            exported = maker.export(request)
-        artifact.seal(folder, exported.manifest(format_name, maker.KIND, request))
+        with without_autocast(), watching() as watched:
+            try:
+                exported = maker.export(request)
+            except Exception as error:
+                raise refused(error, watched) from error
+        open_as_asked(exported, case.shapes, watched)
+        manifest = exported.manifest(format_name, maker.KIND, request)
+        artifact.seal(folder, replace(manifest, guards=watched.assumed()))
 
     here = workspace.in_process
     ending = run(job, timeout=case.timeout, log=log, paths=paths(case.module), restore=case.module, here=here)
@@ -80,6 +87,8 @@ def _not_exported(ending: Ending, format_name: str, log: Path) -> Stopped:
         return Stopped(Stage.EXPORT, Outcome.ERROR, f"cannot write the artifact: {cause.headline}", evidence)
     if cause.type == WrongArtifact.__name__:
         return Stopped(Stage.EXPORT, Outcome.FAILED, f"made something else: {cause.message}", evidence)
+    if cause.type == CannotVary.__name__:
+        return Stopped(Stage.EXPORT, Outcome.UNSUPPORTED, f"cannot export: {cause.message}", evidence)
     return Stopped(Stage.EXPORT, Outcome.UNSUPPORTED, f"cannot export: {cause.headline}", evidence)
 
 

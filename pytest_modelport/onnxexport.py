@@ -48,7 +48,7 @@ def legacy(request: Request, path: Path) -> tuple[str, ...]:
     import torch
 
     module, args, _, _ = programs.arguments(request, "flat", str)
-    axes = {name: programs.varying(request, name) for name in request.shapes.axes}
+    axes = {name: request.shapes.varying(name) for name in request.shapes.axes}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.onnx.export(

@@ -56,18 +56,11 @@ def flat_program(request: Request) -> torch.export.ExportedProgram:
         return torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
 
 
-def varying(request: Request, name: str) -> dict[int, str]:
-    """The axes of an input that may vary, each with the name of its dim."""
-    axes = request.shapes.axes.get(name, {})
-    dims = {axis: dim for axis, dim in axes.items() if dim is not None and not isinstance(dim, int)}
-    return {axis: dim if isinstance(dim, str) else getattr(dim, "__name__", f"{name}_{axis}") for axis, dim in dims.items()}
-
-
 def declared(request: Request) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
     """The promise of a port whose file is not read back: the sample's sizes, and names for those that were to vary."""
     inputs = []
     for item in request.inputs.tensors:
-        names = varying(request, item.name)
+        names = request.shapes.varying(item.name)
         inputs.append(request.value(item.name, tuple(names.get(axis, size) for axis, size in enumerate(item.tensor.shape))))
     return tuple(inputs), _unknown(request.outputs)
 
@@ -167,10 +160,13 @@ def promise(program: torch.export.ExportedProgram, request: Request) -> tuple[tu
 def _promised(names: Any, values: list[Any]) -> tuple[Value, ...]:
     from pytest_modelport.tensors import dtype_name
 
-    return tuple(
-        Value(name, dtype_name(value.dtype), tuple(size if isinstance(size, int) else str(size) for size in value.shape))
-        for name, value in zip(names, values, strict=True)
-    )
+    pairs = zip(names, values, strict=True)
+    return tuple(Value(name, dtype_name(value.dtype), tuple(map(_size, value.shape))) for name, value in pairs)
+
+
+def _size(size: Any) -> int | str:
+    """A dim that was to vary and was fixed while the program was traced is still a symbol to torch, with a number for a name."""
+    return int(str(size)) if str(size).isdigit() else str(size)
 
 
 def _unknown(names: tuple[str, ...]) -> tuple[Value, ...]:

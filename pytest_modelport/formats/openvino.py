@@ -27,7 +27,7 @@ def export(request: Request) -> Exported:
     module, args, _, _ = programs.arguments(request, "flat", str)
     shapes = [
         openvino.PartialShape(
-            [-1 if axis in programs.varying(request, item.name) else size for axis, size in enumerate(item.tensor.shape)]
+            [-1 if axis in request.shapes.varying(item.name) else size for axis, size in enumerate(item.tensor.shape)]
         )
         for item in request.inputs.tensors
     ]
