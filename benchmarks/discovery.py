@@ -21,7 +21,7 @@ import torch
 from benchmarks import bare
 from benchmarks.apart import apart
 from pytest_modelport import pipeline
-from pytest_modelport.recipe import parse
+from pytest_modelport.recipes import parse
 from pytest_modelport.request import routes_of
 from pytest_modelport.search import space_for
 from pytest_modelport.searching import search_of

@@ -6,11 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Outcome", "Report", "Route", "Sample", "Stage", "UsageError", "Verdict", "verify"]
+__all__ = ["Outcome", "Report", "Route", "Sample", "Stage", "UsageError", "Verdict", "recipe", "verify"]
 
 if TYPE_CHECKING:
     from pytest_modelport.errors import UsageError
     from pytest_modelport.pipeline import verify
+    from pytest_modelport.recipes import recipe
     from pytest_modelport.route import Route
     from pytest_modelport.sample import Sample
     from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
@@ -23,6 +24,7 @@ _HOMES = {
     "Stage": "verdict",
     "UsageError": "errors",
     "Verdict": "verdict",
+    "recipe": "recipes",
     "verify": "pipeline",
 }
 

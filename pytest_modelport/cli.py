@@ -1,4 +1,4 @@
-"""The command line: `modelport targets | doctor | verify MODEL | init MODEL | show REPORT.json | env create NAME`."""
+"""The command line: `modelport verify MODEL | replay MODEL RECIPE | init MODEL | show FILE | targets | doctor | env ...`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_modelport.doctor import lacking
 from pytest_modelport.errors import ModelportError, UsageError
 from pytest_modelport.route import DEFAULT_TARGETS
 from pytest_modelport.target import listed
-from pytest_modelport.verdict import Report
+from pytest_modelport.verdict import Report, Verdict, worst
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,12 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show.add_argument("report", type=Path)
     verify = commands.add_parser("verify", help="prove a model: package.module:factory or transformers:BertConfig?tiny")
     verify.add_argument("model")
-    verify.add_argument("--targets", default=",".join(DEFAULT_TARGETS), help="comma separated (default: %(default)s)")
-    verify.add_argument("--device", default="cpu")
-    verify.add_argument("--json", type=Path, metavar="FILE", help="write the report there, for `modelport show`")
-    verify.add_argument("--workdir", type=Path, metavar="FOLDER", help="keep every artifact there")
     verify.add_argument("--dynamic", action="store_true", help="also at other sizes, of the dims that the model lets vary")
-    verify.add_argument("--in-process", action="store_true", help="export and run ports in this process, for a debugger")
+    replay = commands.add_parser("replay", help="prove a model at the one sample that a failure has printed")
+    replay.add_argument("model")
+    replay.add_argument("recipe", help="its line of JSON: '{\"batch\": 1}'")
+    for command in (verify, replay):
+        _routes(command)
     init = commands.add_parser("init", help="write a first test for a model")
     init.add_argument("model")
     init.add_argument("--targets", default=",".join(DEFAULT_TARGETS), help="comma separated (default: %(default)s)")
@@ -53,6 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModelportError as error:
         print(f"modelport: {error}", file=sys.stderr)
         return 2
+
+
+def _routes(command: argparse.ArgumentParser) -> None:
+    """What both ways to prove a model are asked."""
+    command.add_argument("--targets", default=",".join(DEFAULT_TARGETS), help="comma separated (default: %(default)s)")
+    command.add_argument("--device", default="cpu")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the report there, for `modelport show`")
+    command.add_argument("--workdir", type=Path, metavar="FOLDER", help="keep every artifact there")
+    command.add_argument("--in-process", action="store_true", help="export and run ports in this process, for a debugger")
 
 
 def _targets(options: argparse.Namespace) -> int:
@@ -84,24 +93,37 @@ def _doctor(_: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from pytest_modelport import pipeline
     from pytest_modelport.explain import failure
+    from pytest_modelport.recipes import parse
 
+    recipe = parse(options.recipe) if options.command == "replay" else None
+    dynamic = recipe is not None or options.dynamic
     targets = listed(options.targets)
     report = pipeline.verify(
         options.model,
         targets=targets,
         devices=[options.device],
-        dynamic_shapes="infer" if options.dynamic else None,
+        dynamic_shapes="infer" if dynamic else None,
+        checks=None if recipe is None else ["shapes"],
+        replay=recipe,
         workdir=options.workdir,
         in_process=options.in_process,
     )
     for route, verdicts in report.routes.items():
         if not all(verdict.passed for verdict in verdicts):
-            rerun = f"modelport verify {shlex.quote(options.model)} --targets {shlex.quote(route.target)}"
-            rerun += " --dynamic" * options.dynamic
+            rerun = _rerun(options, verdicts, f"--targets {shlex.quote(route.target)}")
             print(failure(verdicts, environment=report.environment, rerun=rerun), end="\n\n")
     if options.json:
         _write(options.json, report.to_json())
     return _shown(report)
+
+
+def _rerun(options: argparse.Namespace, verdicts: Sequence[Verdict], targets: str) -> str:
+    """The shortest command that shows a failure again: the one sample, where a search has found it."""
+    recipe = worst(verdicts).evidence.get("recipe")
+    model = shlex.quote(options.model)
+    if recipe is not None:
+        return f"modelport replay {model} {shlex.quote(str(recipe))} {targets}"
+    return f"modelport verify {model} {targets}{' --dynamic' * (options.command == 'verify' and options.dynamic)}"
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -190,7 +212,15 @@ def _write(path: Path, text: str) -> None:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
-_COMMANDS = {"targets": _targets, "doctor": _doctor, "verify": _verify, "init": _init, "show": _show, "env": _env}
+_COMMANDS = {
+    "targets": _targets,
+    "doctor": _doctor,
+    "verify": _verify,
+    "replay": _verify,
+    "init": _init,
+    "show": _show,
+    "env": _env,
+}
 
 
 if __name__ == "__main__":

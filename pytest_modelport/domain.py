@@ -46,6 +46,11 @@ class Domain:
         return ("zeros", "ones", "normal", *negative, "tiny", "large", "ties", "constant", *(_IEEE if self.ieee else ()))
 
     @property
+    def rare(self) -> tuple[str, ...]:
+        """Ways that are worth a try only where the subject looks at values: far from the sample's."""
+        return {"float": ("high", "low"), "int": () if self.table else ("wide", "wider"), "mask": ()}[self.family]
+
+    @property
     def specials(self) -> tuple[str, ...]:
         """Elements that may stand alone among others."""
         return tuple(SPECIALS) if self.ieee and self.family == "float" else ()
@@ -53,7 +58,7 @@ class Domain:
     def draw(self, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """An array of float64 or int64. Raises `KeyError` for a kind that is not among `kinds`."""
         drawn = {"mask": _mask, "int": _integers, "float": _floats}[self.family](self, kind, shape, rng)
-        closed = kind not in (*_IEEE, "negative") and (self.low, self.high) != (None, None)
+        closed = kind not in (*_IEEE, "negative", "wide", "wider", "low") and (self.low, self.high) != (None, None)
         return np.clip(drawn, self.low, self.high) if closed else drawn
 
 
@@ -94,6 +99,8 @@ def _integers(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.
         "ties": lambda: rng.choice(rng.integers(low, high, 2, endpoint=True), shape),
         "bounds": lambda: np.where(np.arange(count) % 2, low, high).reshape(shape),
         "huge": lambda: rng.integers(2**31, 2**40, shape),
+        "wide": lambda: rng.integers(low - 4, high + 4, shape, endpoint=True),
+        "wider": lambda: rng.integers(low - 100, high + 100, shape, endpoint=True),
     }
     return makers[kind]()
 
@@ -109,8 +116,10 @@ def _floats(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Ge
         "normal": lambda: np.abs(normal) * scale if domain.low == 0 else normal * scale,
         "negative": lambda: -np.abs(normal) * scale,
         "tiny": lambda: normal * scale * 10.0 ** -rng.integers(3, 9),
-        "large": lambda: normal * scale * 30,
+        "large": lambda: normal * scale * 100,
         "ties": lambda: np.round(normal) * even,
+        "high": lambda: np.abs(normal) * scale * 100,
+        "low": lambda: -np.abs(normal) * scale * 100,
         "huge": lambda: normal * scale * 1e4,
         "row of -inf": lambda: _row(normal * scale, -np.inf),
         "all nan": lambda: np.full(shape, np.nan),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hypothesis import strategies as st
 
-from pytest_modelport.recipe import Recipe
+from pytest_modelport.recipes import Recipe
 
 
 def recipes(factors: Mapping[str, tuple[int | str, ...]], ranges: Mapping[str, tuple[int, int]]) -> st.SearchStrategy[Recipe]:

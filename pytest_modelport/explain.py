@@ -77,7 +77,7 @@ def _recipes(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How to make the sample again that a search has found."""
     if "recipe" not in evidence:
         return []
-    rows = [("found", str(evidence.get("share", ""))), ("recipe", str(evidence["recipe"]))]
+    rows = [("found", f"{evidence['share']}, {evidence['per_second']} a second"), ("recipe", str(evidence["recipe"]))]
     if evidence.get("smallest") != evidence["recipe"]:
         rows.append(("smallest", str(evidence["smallest"])))
     return [*rows, ("replay", f"--modelport-replay={shlex.quote(str(evidence['recipe']))}")]

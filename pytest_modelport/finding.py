@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -40,16 +42,23 @@ class _Pair:
 Given = tuple[Feed, Answer] | Stopped
 
 
-def asked(bench: Bench, reference: Reference, *, lives: int = 1) -> list[Given]:
+def asked(bench: Bench, reference: Reference, *, lives: int = 1, seconds: float = math.inf) -> list[Given]:
     """The port's answers to every call on one session, opened again after each death but the last.
 
-    Fewer than the calls when it has no life left. Raises `Stopped` when it does not open.
+    Fewer than the calls when it has no life left or the time is over. Raises `Stopped` when it does not open.
     """
     given: list[Given] = []
+    started = said = time.monotonic()
     while len(given) < len(reference.steps) and lives:
         lives -= 1
         with bench.session() as session:
             for step in reference.steps[len(given) :]:
+                now = time.monotonic()
+                if given and now - started >= seconds:
+                    return given
+                if now - said >= _SILENCE:
+                    said = now
+                    _LOG.info("%s: %d of %d calls, %.0f s", bench.route.id, len(given), len(reference.steps), now - started)
                 try:
                     feed = bench.feed(step.call)
                     given.append((feed, session.run(feed, step.call.seed)))
@@ -60,6 +69,11 @@ def asked(bench: Bench, reference: Reference, *, lives: int = 1) -> list[Given]:
                     if not isinstance(ended.ending, Raised):
                         break
     return given
+
+
+#: Seconds after which a run says how far it is, to whoever listens (`pytest --log-cli-level=INFO`).
+_SILENCE = 10.0
+_LOG = logging.getLogger("pytest_modelport")
 
 
 class Finding:

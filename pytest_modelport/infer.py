@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -51,10 +51,26 @@ def joined(module: nn.Module, inputs: Inputs, axes: Sequence[Axis], timeout: flo
         with torch.no_grad(), without_autocast():
             return _groups(axes, _sizes(inputs), lambda sizes: _takes(module, inputs, sizes), alike=alike)
 
+    return [[(str(name), int(axis)) for name, axis in group] for group in _isolated(job, module, timeout)]
+
+
+def broadcast(module: nn.Module, inputs: Inputs, axes: Sequence[Axis], timeout: float) -> list[Axis]:
+    """Those of the axes that the subject takes with a size of 1 while all others are as they were."""
+
+    def job() -> list[Axis]:
+        sizes = _sizes(inputs)
+        with torch.no_grad(), without_autocast():
+            return [axis for axis in axes if sizes[axis] > 1 and _takes(module, inputs, {axis: 1})]
+
+    found = _isolated(job, module, timeout) if axes else []
+    return [(str(name), int(axis)) for name, axis in found]
+
+
+def _isolated(job: Callable[[], list[Any]], module: nn.Module, timeout: float) -> list[Any]:
+    """What the job returns; nothing where the subject ends its process."""
     with tempfile.TemporaryDirectory(prefix="modelport-") as folder:
         ending = run(job, timeout=timeout, log=Path(folder, "infer.log"), restore=module)
-    groups = ending.value if isinstance(ending, Done) else []
-    return [[(str(name), int(axis)) for name, axis in group] for group in groups]
+    return list(ending.value) if isinstance(ending, Done) else []
 
 
 def _groups(axes: Sequence[Axis], sizes: Mapping[Axis, int], takes: Takes, *, alike: bool) -> list[list[Axis]]:

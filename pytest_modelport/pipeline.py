@@ -20,6 +20,7 @@ from pytest_modelport.environments import Environment, declared, require
 from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.export import versions
 from pytest_modelport.isolate import forks
+from pytest_modelport.recipes import Recipe
 from pytest_modelport.request import Artifacts, artifacts_of, checks_of, routes_of
 from pytest_modelport.route import Route
 from pytest_modelport.sample import Sample, sequence
@@ -55,22 +56,25 @@ def verify(
     examples: int = Search.examples,
     domain: str = "finite",
     domains: Mapping[str, tuple[float, float]] | None = None,
+    search_seconds: float = Search.seconds,
+    replay: Mapping[str, Any] | None = None,
     in_process: bool = False,
 ) -> Report:
     """Export `model` along every route and prove each artifact against it.
 
     model: an `nn.Module` in the modes it is to be verified in, a factory, `package.module:name`, or a name in a model library
     (`transformers:BertConfig?tiny`). args, kwargs: the sample it is exported with; a non-tuple is one positional argument;
-    not needed where the model brings inputs (see `loading.load`). samples: further ones: an
-    iterable of argument tuples, `Sample` objects or files, or a data loader (see `sampling.samples_of`). dynamic_shapes:
-    torch.export's form; a string is a dim that must be dynamic; or "infer", to ask the subject. artifact: a file, or
-    `{target: file}`, to prove instead of exporting. rtol, atol: replace the measured allowance. undecided: share of integer
+    not needed where the model brings inputs (see `loading.load`). samples: further ones: an iterable of argument tuples, `Sample`
+    objects, `recipe(...)` or files, or a data loader (see `sampling.samples_of`). dynamic_shapes: torch.export's form; a string
+    is a dim that must be dynamic; or "infer", to ask the subject. artifact: a file, or `{target: file}`, to prove instead. rtol, atol: replace the measured allowance. undecided: share of integer
     elements that may differ where the subject's own evaluations disagree. timeout: seconds for each export, opening and call.
     workdir: where artifacts are kept; without it only those of routes that did not pass are, in a temporary folder. imports:
-    modules the clean room imports before it opens an artifact: those that register custom operators. examples, domain, domains:
-    further samples that the check `shapes` makes inside the declared dims: how many, `finite` or `ieee` (also NaN, infinities,
-    huge numbers), and bounds of inputs by name, `{"input_ids": (0, 30521)}`. in_process: export and run ports in this process,
-    where a debugger sees them; a crash ends it and nothing is timed out.
+    modules the clean room imports before it opens an artifact: those that register custom operators. in_process: export and run
+    ports in this process, where a debugger sees them; a crash ends it and nothing is timed out.
+
+    Further samples that the check `shapes` makes inside the declared dims: examples: how many. domain: `finite` or `ieee` (also
+    NaN, infinities, huge numbers). domains: bounds of inputs by name, `{"input_ids": (0, 30521)}`. replay: the one sample to
+    make instead, a `recipe`. search_seconds: for the subject to try them, for each port, and to shrink what fails.
 
     A bad port is a verdict. Raises `UsageError` when the request itself makes no sense.
     """
@@ -87,13 +91,13 @@ def verify(
         threads=threads,
         timeout=timeout,
         imports=imports,
-        search=search_of(examples, domain, domains or {}),
+        search=search_of(examples, domain, domains or {}, None if replay is None else Recipe(replay), search_seconds),
     )
     asked = asked or checks_for(case)
     files = artifacts_of(artifact, routes)
     environments = declared(Path.cwd())
     require(routes, environments)
-    with _workspace(workdir, environments, in_process) as workspace:
+    with _workspace(workdir, environments, in_process=in_process) as workspace:
         expect(workspace, routes, threads)
         verdicts = [
             verdict
@@ -103,7 +107,7 @@ def verify(
     return Report(tuple(verdicts), environment())
 
 
-def _workspace(workdir: str | Path | None, environments: Mapping[str, Environment], in_process: bool) -> Workspace:  # noqa: FBT001
+def _workspace(workdir: str | Path | None, environments: Mapping[str, Environment], *, in_process: bool) -> Workspace:
     folder = Path(workdir) if workdir is not None else None
     try:
         return Workspace(folder, keep_all=workdir is not None, environments=environments, in_process=in_process)
@@ -159,10 +163,8 @@ def case_of(
         raise UsageError(f"no inputs for {type(module).__name__}: give args, or let the factory return (module, args)")
     given = loaded.sample if unsaid and loaded.sample is not None else Sample.of(args, kwargs)
     first = subject.inputs(module, given)
-    others, left_out = samples_of(samples, first.sample)
-    further = tuple(subject.inputs(module, sample).sample for sample in others)
     shaped = tuple((item.name, item.path, item.tensor.dim()) for item in first.tensors)
-    notes = (*loaded.notes, *left_out, *subject.modes(module))
+    notes = (*loaded.notes, *subject.modes(module))
     if isinstance(dynamic_shapes, str):
         shapes, found = _inferred(dynamic_shapes, module, first, timeout)
         notes = (*notes, found)
@@ -170,13 +172,13 @@ def case_of(
         shapes = normalise(dynamic_shapes, shaped, first.parameters)
     if not forks():
         notes = (*notes, "no fork on this system or with CUDA in use: exports run in this process, one after the other")
-    return Case(
+    case = Case(
         module=module,
         inputs=first,
-        calls=sequence(first.sample, further, seed),
+        calls=(),
         shapes=shapes,
         tolerance=tolerance or Tolerance(),
-        key=f"{subject.fingerprint(module, first.sample, *further)}-{seed}",
+        key="",
         seed=seed,
         name=name or type(module).__name__,
         timeout=timeout,
@@ -186,6 +188,24 @@ def case_of(
         imports=_importable(imports),
         search=search or Search(),
     )
+    others, left_out = samples_of(_made(case, samples), first.sample)
+    further = tuple(subject.inputs(module, sample).sample for sample in others)
+    return replace(
+        case,
+        calls=sequence(first.sample, further, seed),
+        key=f"{subject.fingerprint(module, first.sample, *further)}-{seed}",
+        notes=(*notes, *left_out),
+    )
+
+
+def _made(case: Case, samples: Iterable[Any]) -> Iterable[Any]:
+    """The samples, with those that are recipes made."""
+    if not (isinstance(samples, (list, tuple)) and any(isinstance(sample, Recipe) for sample in samples)):
+        return samples
+    from pytest_modelport.search import space_for
+
+    space = space_for(case)
+    return [space.build(sample) if isinstance(sample, Recipe) else sample for sample in samples]
 
 
 def _inferred(asked: str, module: Any, inputs: Any, timeout: float) -> tuple[Shapes, str]:

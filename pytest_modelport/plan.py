@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from pytest_modelport.recipe import Recipe
+from pytest_modelport.recipes import Recipe
 
 Factors = Mapping[str, tuple[int | str, ...]]
 

@@ -165,7 +165,7 @@ def _promised(names: Any, values: list[Any]) -> tuple[Value, ...]:
 
 
 def _size(size: Any) -> int | str:
-    """A dim that was to vary and was fixed while the program was traced is still a symbol to torch, with a number for a name."""
+    """A dim that was to vary and was fixed while it was traced is still a symbol to torch, with a number for a name."""
     return int(str(size)) if str(size).isdigit() else str(size)
 
 

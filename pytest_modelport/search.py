@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from pytest_modelport.accepting import Look, asked, looked
 from pytest_modelport.dims import Shapes
-from pytest_modelport.infer import joined
-from pytest_modelport.isolate import Done, Ending, Raised, run
+from pytest_modelport.infer import Axis, broadcast, joined
 from pytest_modelport.plan import plan, tail
-from pytest_modelport.recipe import Recipe
+from pytest_modelport.recipes import Recipe
 from pytest_modelport.reference import Reference
 from pytest_modelport.sample import Call
 from pytest_modelport.space import Space, space_of
-from pytest_modelport.tensors import fresh, without_autocast
 
 if TYPE_CHECKING:
     from pytest_modelport.case import Case
@@ -27,28 +24,54 @@ if TYPE_CHECKING:
 
 
 _SHORT = "shapes: {} of {} samples planned; for the others: pip install 'pytest-modelport[hypothesis]'"
+_LATE = "shapes: {} of {} samples, then {:g} s were over (search_seconds)"
+#: So many of the first samples are asked once more after all others, in reverse: what a session remembers shows then.
+_AGAIN = 5
+#: Further values to look for other branches with, for each sample that is wanted: the subject alone runs them.
+_LOOKS, _SEEDS = 4, 3
 
 
 @dataclass(frozen=True)
 class Tried:
-    """Recipes that the subject answers, each a step of the reference, which is the law alone. refused: how many it does not."""
+    """Recipes that the subject answers, and its answers: to each, and to the first ones once more.
+
+    refused: how many it does not answer. branches: how many were added because they take it another way through its code.
+    """
 
     space: Space
     recipes: tuple[Recipe, ...]
     reference: Reference | None
     refused: int
+    branches: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> tuple[Recipe, ...]:
+        """One recipe for each call of the reference."""
+        return again(self.recipes)
+
+
+def again(recipes: Sequence[Recipe]) -> tuple[Recipe, ...]:
+    """The recipes, and the first of them in another order; one alone stays alone."""
+    return (*recipes, *(recipes[:_AGAIN][::-1] if len(recipes) > 1 else ()))
 
 
 def tried(workspace: Workspace, case: Case, device: str) -> Tried:
     """The search of one subject, the same for all its routes. Raises `UsageError` and `SubjectFailed`."""
 
     def make() -> Tried:
-        space = space_for(case)
+        look = looked(case)
+        space = space_for(case, look)
         wanted, notes = _wanted(space, case)
-        taken = accepted(workspace, case, space, wanted)
-        reference = reference_of(workspace, case, space, taken, device, law_only=True) if taken else None
-        return Tried(space, tuple(taken), reference, len(wanted) - len(taken), notes)
+        further = branches(space, case.search.examples * _LOOKS) if look.decides and case.search.replay is None else []
+        found = asked(
+            case, space, [*wanted, *further], workspace.fresh("accepted"), seconds=case.search.seconds, lines=bool(further)
+        )
+        planned, other = found[: len(wanted)], [one.recipe for one in found[len(wanted) :] if one.answers and one.lines]
+        taken = [*(one.recipe for one in planned if one.answers), *other]
+        late = (_LATE.format(len(planned), len(wanted), case.search.seconds),) if len(planned) < len(wanted) else ()
+        reference = reference_of(workspace, case, space, again(taken), device, law_only=True) if taken else None
+        return Tried(space, tuple(taken), reference, sum(not one.answers for one in planned), len(other), (*notes, *late))
 
     return workspace.once(("tried", case.key, device, repr(case.shapes.axes), repr(case.search)), make)
 
@@ -67,58 +90,36 @@ def _wanted(space: Space, case: Case) -> tuple[list[Recipe], tuple[str, ...]]:
         return found, (_SHORT.format(len(found), count),)
 
 
+def branches(space: Space, count: int) -> list[Recipe]:
+    """Values unlike the sample's and each other, for a subject that looks at values: each kind of each input, several times."""
+    kinds = [(name, kind) for name, domain in space.domains.items() for kind in (*domain.rare, *domain.kinds)]
+    made = (Recipe({f"{name}:kind": kind, "seed": seed}) for seed in range(1, _SEEDS + 1) for name, kind in kinds)
+    return list(itertools.islice(made, count))
+
+
 def reference_of(
     workspace: Workspace, case: Case, space: Space, recipes: Sequence[Recipe], device: str, *, law_only: bool = False
 ) -> Reference:
     """What the subject answers to these. Raises `SubjectFailed`."""
-    calls = [Call(space.build(recipe), case.seed, space.label(recipe)) for recipe in recipes]
+    calls: list[Call] = []
+    for number, recipe in enumerate(recipes):
+        label = space.label(recipe) + (" again" if recipe in recipes[:number] else "")
+        calls.append(Call(space.build(recipe), case.seed, label))
     scratch = workspace.fresh("shapes")
     return Reference(case.module, calls, device, scratch, timeout=case.timeout, seed=case.seed, law_only=law_only)
 
 
-def accepted(workspace: Workspace, case: Case, space: Space, recipes: Sequence[Recipe]) -> list[Recipe]:
-    """The recipes that the subject answers. One that kills its process is refused like one it raises at."""
-    found: list[Recipe] = []
-    left, log = list(recipes), workspace.fresh("accepted") / "subject.log"
-    done = log.with_name("done")
-    while left:
-        done.write_text("")
-        ending = _asked(case, space, left, log, done)
-        answers = [line == "1" for line in done.read_text().split()]
-        found += [recipe for recipe, answer in zip(left, answers, strict=False) if answer]
-        if isinstance(ending, Done):
-            break
-        if isinstance(ending, Raised):  # not the subject, whose exceptions are caught: a sample could not be made
-            raise RuntimeError(f"a sample cannot be made: {ending.cause.headline}")
-        left = left[len(answers) + 1 :]  # the next one ended it
-    return found
+def space_for(case: Case, look: Look | None = None) -> Space:
+    """The space of a case. look: what a call of the subject has shown, if there was one. Raises `UsageError`."""
+    shapes, alone = _tied(case)
+    return space_of(case.inputs, shapes, case.search, (look or looked(case)).rows, alone)
 
 
-def _asked(case: Case, space: Space, recipes: Sequence[Recipe], log: Path, done: Path) -> Ending:
-    """Run the subject on each recipe in a process of its own, noting what became of each as it goes."""
+def _tied(case: Case) -> tuple[Shapes, list[Axis]]:
+    """The declared dims, with a common name for axes without one that the subject only lets change together.
 
-    def job() -> None:
-        with torch.no_grad(), without_autocast(), done.open("a") as file:
-            for recipe in recipes:
-                sample = fresh(space.build(recipe), "cpu")
-                try:
-                    case.module(*sample.args, **sample.kwargs)
-                except Exception:  # noqa: BLE001 - whatever the subject raises is its refusal
-                    file.write("0\n")
-                else:
-                    file.write("1\n")
-                file.flush()
-
-    return run(job, timeout=case.timeout, log=log, restore=case.module)
-
-
-def space_for(case: Case) -> Space:
-    """The space of a case. Raises `UsageError`."""
-    return space_of(case.inputs, _tied(case), case.search, _rows(case))
-
-
-def _tied(case: Case) -> Shapes:
-    """The declared dims, with a common name for axes without one that the subject only lets change together."""
+    Also those of them that may be 1 while the others are not: they broadcast.
+    """
     unnamed = [
         (name, axis)
         for name, axes in case.shapes.axes.items()
@@ -126,44 +127,12 @@ def _tied(case: Case) -> Shapes:
         if value is not None and not isinstance(value, (int, str)) and not hasattr(value, "__name__")
     ]
     if len(unnamed) < 2:
-        return case.shapes
+        return case.shapes, []
     axes = {name: dict(found) for name, found in case.shapes.axes.items()}
-    for group in joined(case.module, case.inputs, unnamed, case.timeout):
+    groups = joined(case.module, case.inputs, unnamed, case.timeout)
+    for group in groups:
         dim = torch.export.Dim("_".join(map(str, group[0])).replace(".", "_"))
         for name, axis in group:
             axes[name][axis] = dim
-    return Shapes(axes)
-
-
-def _rows(case: Case) -> dict[str, int]:
-    """For inputs of whole numbers that choose from tables (`nn.Embedding`): how many rows there are to choose from."""
-    integers = {item.name: item.tensor for item in case.inputs.tensors if item.tensor.dtype in (torch.int32, torch.int64)}
-    if not integers:
-        return {}
-
-    def job() -> dict[str, int]:
-        sample = fresh(case.inputs.sample, "cpu")
-        tables = _Tables(integers)
-        with torch.no_grad(), without_autocast(), tables:
-            case.module(*sample.args, **sample.kwargs)
-        return tables.rows
-
-    with tempfile.TemporaryDirectory(prefix="modelport-") as folder:
-        ending = run(job, timeout=case.timeout, log=Path(folder, "rows.log"), restore=case.module)
-    return {name: int(rows) for name, rows in ending.value.items()} if isinstance(ending, Done) else {}
-
-
-class _Tables(TorchDispatchMode):
-    """Notes the tables that are looked up with exactly the numbers of an input."""
-
-    def __init__(self, inputs: dict[str, torch.Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._inputs, self.rows = inputs, dict[str, int]()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        if func.overloadpacket is torch.ops.aten.embedding:
-            table, indices = args[:2]
-            for name, tensor in self._inputs.items():
-                if tensor.numel() == indices.numel() and torch.equal(tensor.flatten(), indices.flatten().to(tensor.dtype)):
-                    self.rows[name] = min(self.rows.get(name, table.shape[0]), table.shape[0])
-        return func(*args, **(kwargs or {}))
+    together = [axis for group in groups if len(group) > 1 for axis in group]
+    return Shapes(axes), broadcast(case.module, case.inputs, together, case.timeout)

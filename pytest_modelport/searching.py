@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pytest_modelport.errors import UsageError, unknown
-from pytest_modelport.recipe import Recipe
+from pytest_modelport.recipes import Recipe
 
 #: Which values are looked for: ordinary ones, or also those that IEEE arithmetic treats in ways of its own.
 DOMAINS = ("finite", "ieee")
@@ -14,12 +14,16 @@ DOMAINS = ("finite", "ieee")
 
 @dataclass(frozen=True)
 class Search:
-    """How samples are looked for. examples: how many. domain: `finite` or `ieee`. domains: bounds of inputs, by name."""
+    """How samples are looked for. examples: how many. domain: `finite` or `ieee`. domains: bounds of inputs, by name.
+
+    replay: the one sample to make instead. seconds: for the subject to try them, for each port, and to shrink what fails.
+    """
 
     examples: int = 25
     domain: str = "finite"
     domains: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     replay: Recipe | None = None
+    seconds: float = 120.0
 
     @property
     def wanted(self) -> bool:
@@ -32,10 +36,13 @@ def search_of(
     domain: str = "finite",
     domains: Mapping[str, tuple[float, float]] | None = None,
     replay: Recipe | None = None,
+    seconds: float = Search.seconds,
 ) -> Search:
     """What the user says about looking for samples, checked. Raises `UsageError`."""
     if not (isinstance(examples, int) and examples >= 0):
         raise UsageError(f"examples is {examples!r}: give a whole number")
+    if not (isinstance(seconds, (int, float)) and seconds > 0):
+        raise UsageError(f"search_seconds is {seconds!r}: give a positive number of seconds")
     if domain not in DOMAINS:
         raise unknown("domain", domain, DOMAINS)
-    return Search(examples, domain, dict(domains or {}), replay)
+    return Search(examples, domain, dict(domains or {}), replay, seconds)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_modelport.recipe import Recipe
+from pytest_modelport.recipes import Recipe
 
 Factors = Mapping[str, tuple[int | str, ...]]
 Fails = Callable[[Recipe], bool]
 
 #: What is given up first: how a sample lies in memory, single elements, what it holds, and last its size.
-_ORDER = ("layout", "special", "kind", "")
+_ORDER = ("layout", "special", "kind", "broadcast", "")
 
 
 @dataclass(frozen=True)
@@ -36,19 +38,21 @@ class Shrunk:
 _WORDS = {"fails": "fails also", "passes": "passes"}
 
 
-def shrunk(recipe: Recipe, factors: Factors, fails: Fails) -> Shrunk | None:
-    """None when the recipe does not fail by itself. Every question is asked once."""
+def shrunk(recipe: Recipe, factors: Factors, fails: Fails, seconds: float = math.inf) -> Shrunk | None:
+    """None when the recipe does not fail by itself. Every question is asked once, and none after so many seconds."""
     known: dict[str, bool] = {}
+    until = time.monotonic() + seconds
 
     def asked(candidate: Recipe) -> bool:
-        if str(candidate) not in known:
+        if str(candidate) not in known and (not known or time.monotonic() < until):
             known[str(candidate)] = fails(candidate)
-        return known[str(candidate)]
+        return known.get(str(candidate), False)
 
     if not asked(recipe):
         return None
     nearest = _nearest(recipe, asked)
-    return Shrunk(nearest, _smallest(nearest, factors, asked), _probed(nearest, factors, asked))
+    smallest, probed = _smallest(nearest, factors, asked), _probed(nearest, factors, asked)
+    return Shrunk(nearest, smallest, {} if time.monotonic() >= until else probed)
 
 
 def _nearest(recipe: Recipe, fails: Fails) -> Recipe:

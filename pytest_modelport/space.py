@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from pytest_modelport import tree
 from pytest_modelport.dims import Shapes
 from pytest_modelport.domain import SPECIALS, Domain, domain_of, laid_out, layouts, stretched, tensor_of
 from pytest_modelport.errors import UsageError, unknown
-from pytest_modelport.recipe import Recipe
+from pytest_modelport.recipes import Recipe
 from pytest_modelport.sample import Sample
 from pytest_modelport.searching import Search
 from pytest_modelport.subject import Inputs
@@ -22,6 +22,8 @@ from pytest_modelport.tensors import is_tensor
 
 #: Sizes beyond this many times the sample's show nothing that smaller ones do not, and cost memory.
 _STRETCH, _AT_LEAST = 4, 16
+#: An axis that is 1 while others of its dim are not.
+_ALONE = "1 at axis {}"
 #: More elements than this in one input take seconds.
 _ELEMENTS = 1 << 18
 
@@ -83,18 +85,21 @@ class Space:
             return
         if key not in self.factors:
             raise unknown("factor of a recipe", key, (*self.factors, "seed"))
-        if key in self.symbols or value not in self.factors[key]:
+        rare = self.domains[key.removesuffix(":kind")].rare if key.endswith(":kind") else ()
+        if key in self.symbols or value not in (*self.factors[key], *rare):
             raise unknown(f"{key} in a recipe", value, map(str, self.factors[key]))
 
     def shape(self, name: str, traced: torch.Size, recipe: Recipe) -> tuple[int, ...]:
         """One input's shape."""
-        axes = self.axes.get(name, {})
-        return tuple(
-            axes[axis].size(int(recipe.get(axes[axis].symbol, self.symbols[axes[axis].symbol].traced)))
-            if axis in axes
-            else size
-            for axis, size in enumerate(traced)
-        )
+        axes, alone = self.axes.get(name, {}), recipe.get(f"{name}:broadcast")
+
+        def size(axis: int, had: int) -> int:
+            if axis not in axes or alone == _ALONE.format(axis):
+                return had if axis not in axes else 1
+            symbol = axes[axis].symbol
+            return axes[axis].size(int(recipe.get(symbol, self.symbols[symbol].traced)))
+
+        return tuple(size(axis, had) for axis, had in enumerate(traced))
 
     def _tensor(self, name: str, sample: torch.Tensor, recipe: Recipe) -> torch.Tensor:
         shape, kind = self.shape(name, sample.shape, recipe), str(recipe.get(f"{name}:kind", "sample"))
@@ -117,8 +122,12 @@ class Space:
         return ", ".join(words) or "the sample"
 
 
-def space_of(inputs: Inputs, shapes: Shapes, search: Search, rows: Mapping[str, int]) -> Space:
-    """The space of a declaration. rows: of the tables that inputs choose from. Raises `UsageError`."""
+def space_of(
+    inputs: Inputs, shapes: Shapes, search: Search, rows: Mapping[str, int], alone: Sequence[tuple[str, int]] = ()
+) -> Space:
+    """The space of a declaration. rows: of the tables that inputs choose from. alone: inputs and axes that may be 1 while
+    others of the same dim are not. Raises `UsageError`.
+    """
     axes: dict[str, dict[int, Axis]] = {}
     symbols: dict[str, Symbol] = {}
     for item in inputs.tensors:
@@ -136,6 +145,8 @@ def space_of(inputs: Inputs, shapes: Shapes, search: Search, rows: Mapping[str, 
         if name not in domains:
             raise unknown("input in domains", name, domains)
     factors: dict[str, tuple[int | str, ...]] = {name: symbol.sizes for name, symbol in symbols.items()}
+    for name in dict.fromkeys(name for name, _ in alone):
+        factors[f"{name}:broadcast"] = ("none", *(_ALONE.format(axis) for input_name, axis in alone if input_name == name))
     factors |= {f"{name}:kind": ("sample", *domain.kinds) for name, domain in domains.items()}
     factors |= {f"{item.name}:layout": ("dense", *layouts(item.tensor.dim())) for item in inputs.tensors}
     factors |= {f"{name}:special": ("none", *domain.specials) for name, domain in domains.items() if domain.specials}

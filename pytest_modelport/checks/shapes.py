@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_modelport.bench import Bench
 from pytest_modelport.expected import Step
 from pytest_modelport.finding import Finding, Given, asked
-from pytest_modelport.recipe import Recipe
+from pytest_modelport.recipes import Recipe
 from pytest_modelport.reference import Reference, SubjectFailed
 from pytest_modelport.search import Tried, reference_of, tried
 from pytest_modelport.shrink import Shrunk, shrunk
@@ -37,35 +38,47 @@ def run(bench: Bench) -> Iterator[Verdict]:
         reason = refused if seen.refused else "no sample was tried: examples is 0, or nothing about the inputs may vary"
         yield bench.verdict("shapes", Stage.RUN, Outcome.INCONCLUSIVE, reason, notes=seen.notes)
         return
-    trial = _tried(bench, seen.space, seen.recipes, seen.reference)
+    trial = _tried(bench, seen.space, seen.asked, seen.reference)
     yield _failed(bench, seen, trial) if trial.wrong else _passed(bench, seen, seen.reference, trial)
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """What became of some recipes. wrong: those that fail. judged: how many needed the oracle, and what they add up to."""
+    """What became of some recipes. calls: how many the port was asked, in so many seconds. wrong: those that fail.
 
+    judged: how many needed the oracle, and what they add up to. undecided: about which the subject's own evaluations disagree.
+    """
+
+    calls: int
+    seconds: float
     wrong: tuple[Recipe, ...] = ()
-    undecided: int = 0
+    undecided: tuple[Recipe, ...] = ()
     judged: int = 0
     finding: Finding | None = None
 
 
 def _tried(bench: Bench, space: Space, recipes: Sequence[Recipe], law: Reference) -> _Trial:
     """Ask the port, and judge whatever is not evident. law: what the subject answers to these recipes."""
-    given = asked(bench.on(law), law, lives=_LIVES)
-    given += [given[-1]] * (len(recipes) - len(given))  # it died too often: the rest is as its last end
-    doubtful = [number for number, (step, one) in enumerate(zip(law.steps, given, strict=True)) if _doubtful(step, one)]
+    started = time.perf_counter()
+    given = asked(bench.on(law), law, lives=_LIVES, seconds=bench.case.search.seconds)
+    trial = _Trial(len(given), time.perf_counter() - started)
+    doubtful = [number for number, (step, one) in enumerate(zip(law.steps, given, strict=False)) if _doubtful(step, one)]
     if not doubtful:
-        return _Trial()
+        return trial
     if law.changes:
         doubtful = list(range(len(given)))  # what it answers depends on the calls before
     recipes = [recipes[number] for number in doubtful]
     reference = reference_of(bench.workspace, bench.case, space, recipes, bench.route.device)
     finding = Finding(bench.on(reference), reference, check="shapes").take([given[number] for number in doubtful])
-    outcomes = finding.outcomes()
-    wrong = [recipe for recipe, outcome in zip(recipes, outcomes, strict=True) if outcome not in _SOUND]
-    return _Trial(tuple(wrong), outcomes.count(Outcome.INCONCLUSIVE), len(recipes), finding)
+    found = list(zip(recipes, finding.outcomes(), strict=True))
+    wrong = _each(recipe for recipe, outcome in found if outcome not in _SOUND)
+    undecided = _each(recipe for recipe, outcome in found if outcome is Outcome.INCONCLUSIVE)
+    return replace(trial, wrong=wrong, undecided=undecided, judged=len(_each(recipes)), finding=finding)
+
+
+def _each(recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
+    """Without repetitions."""
+    return tuple({str(recipe): recipe for recipe in recipes}.values())
 
 
 def _doubtful(step: Step, given: Given) -> bool:
@@ -73,17 +86,35 @@ def _doubtful(step: Step, given: Given) -> bool:
 
 
 def _passed(bench: Bench, seen: Tried, law: Reference, trial: _Trial) -> Verdict:
-    dims = ", ".join(f"{name} {low} to {high}" for name, (low, high) in seen.space.ranges.items())
-    evidence = {"samples": len(seen.recipes), "refused": seen.refused, "dims": dims, "judged": trial.judged}
+    ranges = ", ".join(f"{name} {low} to {high}" for name, (low, high) in seen.space.ranges.items())
+    samples = min(trial.calls, len(seen.recipes))
+    evidence = {
+        "samples": samples,
+        "refused": seen.refused,
+        "branches": seen.branches,
+        "dims": ranges,
+        "judged": trial.judged,
+        "undecided": [str(recipe) for recipe in trial.undecided],
+        "per_second": _rate(trial),
+    }
     if not any(item.eager.numpy().size for step in law.steps for item in step.outputs):
         nothing = "nothing was compared: every output is empty"
         return bench.verdict("shapes", Stage.COMPARE, Outcome.INCONCLUSIVE, nothing, evidence)
-    refused = f", {seen.refused} more that the subject refuses" if seen.refused else ""
-    oracle = f"; {trial.judged} needed the oracle" if trial.judged else ""
-    oracle += f", {trial.undecided} are undecided" if trial.undecided else ""
-    reason = f"{len(seen.recipes)} samples{f' ({dims})' if dims else ''}{refused}{oracle}"
-    outcome = Outcome.PASSED if trial.undecided < len(seen.recipes) else Outcome.INCONCLUSIVE
-    return bench.verdict("shapes", Stage.COMPARE, outcome, reason, evidence, seen.notes)
+    parts = [
+        f"{samples} samples{f' ({ranges})' if ranges else ''}",
+        f"{seen.refused} more that the subject refuses" if seen.refused else "",
+        f"{seen.branches} of them take it another way" if seen.branches else "",
+        f"{trial.judged} needed the oracle" if trial.judged else "",
+        f"{len(trial.undecided)} are undecided, {seen.space.label(trial.undecided[0])}" if trial.undecided else "",
+    ]
+    outcome = Outcome.PASSED if len(trial.undecided) < samples else Outcome.INCONCLUSIVE
+    late = (f"shapes: {samples} of {len(seen.recipes)} samples, then time was over",) if samples < len(seen.recipes) else ()
+    return bench.verdict("shapes", Stage.COMPARE, outcome, "; ".join(filter(None, parts)), evidence, (*seen.notes, *late))
+
+
+def _rate(trial: _Trial) -> float:
+    """Calls of the port in a second, its opening included."""
+    return round(trial.calls / max(trial.seconds, 1e-9), 1)
 
 
 def _failed(bench: Bench, seen: Tried, trial: _Trial) -> Verdict:
@@ -100,8 +131,8 @@ def _failed(bench: Bench, seen: Tried, trial: _Trial) -> Verdict:
             verdicts[str(recipe)] = found.finding.verdict()
         return bool(found.wrong)
 
-    share = f"{len(trial.wrong)} of {len(seen.recipes)} samples fail"
-    found = shrunk(trial.wrong[0], seen.space.factors, fails)
+    share = f"{len(trial.wrong)} of {min(trial.calls, len(seen.recipes))} samples fail"
+    found = shrunk(trial.wrong[0], seen.space.factors, fails, bench.case.search.seconds)
     if found is None:
         assert trial.finding is not None
         verdict = trial.finding.verdict()
@@ -113,6 +144,7 @@ def _failed(bench: Bench, seen: Tried, trial: _Trial) -> Verdict:
         "smallest": str(found.smallest),
         "probed": dict(found.probed),
         "share": share,
+        "per_second": _rate(trial),
     }
     condition = _condition(found, seen)
     reason = f"fails when {condition}: {verdict.reason}" if condition else f"fails at the sample itself: {verdict.reason}"

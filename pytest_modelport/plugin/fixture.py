@@ -16,6 +16,7 @@ from pytest_modelport.verdict import Outcome, Report, Stage, Verdict, worst
 
 if TYPE_CHECKING:
     from pytest_modelport.request import Artifacts
+    from pytest_modelport.searching import Search
     from pytest_modelport.workspace import Workspace
 
 
@@ -50,6 +51,7 @@ class Modelport:
         examples: int | None = None,
         domain: str = "finite",
         domains: Mapping[str, tuple[float, float]] | None = None,
+        search_seconds: float | None = None,
     ) -> Report:
         """Export the subject along this item's route and prove the artifact; fails the item when it is not green.
 
@@ -71,7 +73,7 @@ class Modelport:
                 ),
                 threads=threads,
                 imports=imports,
-                search=(self._settings.examples if examples is None else examples, domain, domains),
+                search=self._search(examples, domain, domains, search_seconds),
                 timeout=self._settings.timeout if timeout is None else timeout,
             )
         except UsageError as error:
@@ -96,20 +98,16 @@ class Modelport:
         *,
         artifact: Artifacts | None,
         tolerances: tuple[float | None, float | None, float],
-        search: tuple[int, str, Mapping[str, tuple[float, float]] | None],
         **options: Any,
     ) -> list[Verdict]:
         from dataclasses import replace
 
         from pytest_modelport import pipeline
-        from pytest_modelport.recipe import parse
         from pytest_modelport.request import artifacts_of
-        from pytest_modelport.searching import search_of
         from pytest_modelport.seed import seed_of
         from pytest_modelport.tolerance import Tolerance
 
         seed = seed_of(subject_of(self._item), str(self._calls))
-        replay = parse(self._settings.replay) if self._settings.replay else None
         case = pipeline.case_of(
             model,
             args,
@@ -117,11 +115,29 @@ class Modelport:
             tolerance=Tolerance(*tolerances),
             seed=seed,
             name=self._subject,
-            search=search_of(*search, replay),
             **options,
         )
         case = replace(case, artifact=artifacts_of(artifact, [self._route]).get(self._route.target))
         return pipeline.prove(self._workspace, case, self._route, self._checks or pipeline.checks_for(case))
+
+    def _search(
+        self,
+        examples: int | None,
+        domain: str,
+        domains: Mapping[str, tuple[float, float]] | None,
+        seconds: float | None,
+    ) -> Search:
+        from pytest_modelport.recipes import parse
+        from pytest_modelport.searching import search_of
+
+        replay = parse(self._settings.replay) if self._settings.replay else None
+        return search_of(
+            self._settings.examples if examples is None else examples,
+            domain,
+            domains,
+            replay,
+            self._settings.search_seconds if seconds is None else seconds,
+        )
 
     def _conclude(self, verdicts: list[Verdict]) -> Report:
         """Green: the report. Otherwise the item ends here."""

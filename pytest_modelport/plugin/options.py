@@ -10,6 +10,9 @@ import pytest
 from pytest_modelport.route import DEFAULT_TARGETS
 
 DEFAULT_TIMEOUT = 600.0
+DEFAULT_SEARCH_SECONDS = 120.0
+#: How many samples the check `shapes` makes, by the kind of run.
+PROFILES = {"ci": 50, "nightly": 200}
 #: Short names that other plugins and conftest files like too: added only when they are free.
 _ALIASES = {"--device": "modelport_device", "--targets": "modelport_targets", "--benchmark": "modelport_benchmark"}
 
@@ -20,7 +23,7 @@ class Settings:
 
     models: to prove without a test file. only: targets to keep, None for all. device: replaces the default device.
     targets: of tests whose marker names none. in_process: export and run ports here, for a debugger. examples: samples that the
-    check `shapes` makes. replay: the one it makes instead, in JSON.
+    check `shapes` makes, in at most search_seconds each time. replay: the one it makes instead, in JSON.
     """
 
     models: tuple[str, ...]
@@ -32,6 +35,7 @@ class Settings:
     timeout: float
     in_process: bool
     examples: int
+    search_seconds: float
     replay: str
     rtol: float | None
     atol: float | None
@@ -75,7 +79,12 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--modelport-examples",
         metavar="N",
-        help="samples that the check `shapes` makes for each subject (25; 0 for none)",
+        help="samples that the check `shapes` makes for each subject (25; 0 for none): a number, ci (50) or nightly (200)",
+    )
+    group.addoption(
+        "--modelport-search-seconds",
+        metavar="SECONDS",
+        help="for the subject to try those samples, for each port, and to shrink what fails (120)",
     )
     group.addoption(
         "--modelport-replay",
@@ -84,6 +93,7 @@ def add(parser: pytest.Parser) -> None:
         help="let the check `shapes` make just this sample: the line of JSON that a failure prints",
     )
     parser.addini("modelport_examples", "samples that the check `shapes` makes for each subject", default="25")
+    parser.addini("modelport_search_seconds", "seconds for the samples of the check `shapes`, each time", default="")
     parser.addini("modelport_targets", "targets of portable tests that name none", type="args", default=list(DEFAULT_TARGETS))
     parser.addini("modelport_timeout", "seconds for each export, opening and call", default=str(DEFAULT_TIMEOUT))
     parser.addini("modelport_rtol", "relative tolerance instead of the measured allowance", default="")
@@ -119,6 +129,7 @@ def read(config: pytest.Config) -> Settings:
         benchmark=bool(config.getoption("modelport_benchmark")),
         timeout=_number(config, "modelport_timeout") or DEFAULT_TIMEOUT,
         examples=_examples(config),
+        search_seconds=_search_seconds(config),
         replay=config.getoption("modelport_replay"),
         in_process=bool(config.getoption("modelport_in_process")),
         rtol=_number(config, "modelport_rtol"),
@@ -129,9 +140,15 @@ def read(config: pytest.Config) -> Settings:
 def _examples(config: pytest.Config) -> int:
     given = config.getoption("modelport_examples")
     text = str(config.getini("modelport_examples") if given is None else given).strip()
+    text = str(PROFILES.get(text, text))
     if not text.isdigit():
-        raise pytest.UsageError(f"modelport_examples is {text!r}: give a whole number")
+        raise pytest.UsageError(f"modelport_examples is {text!r}: give a whole number, or {' or '.join(PROFILES)}")
     return int(text)
+
+
+def _search_seconds(config: pytest.Config) -> float:
+    given = config.getoption("modelport_search_seconds")
+    return _number(config, "modelport_search_seconds", given) or DEFAULT_SEARCH_SECONDS
 
 
 def _checked_device(name: str) -> str:
@@ -155,8 +172,8 @@ def _checked_targets(names: str) -> tuple[str, ...]:
         raise pytest.UsageError(f"--modelport-targets: {error}") from None
 
 
-def _number(config: pytest.Config, name: str) -> float | None:
-    text = str(config.getini(name)).strip()
+def _number(config: pytest.Config, name: str, given: str | None = None) -> float | None:
+    text = str(config.getini(name) if given is None else given).strip()
     try:
         return float(text) if text else None
     except ValueError:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.export import Dim
 
 from pytest_modelport import Outcome, UsageError, pipeline
-from pytest_modelport.recipe import parse
+from pytest_modelport.recipes import parse
 from pytest_modelport.searching import search_of
 
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))

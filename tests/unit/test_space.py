@@ -14,7 +14,7 @@ from torch.export import Dim
 from pytest_modelport import UsageError, pipeline
 from pytest_modelport.domain import Domain, domain_of, laid_out, layouts, stretched
 from pytest_modelport.plan import alone, pairs, plan, tail
-from pytest_modelport.recipe import Recipe, parse
+from pytest_modelport.recipes import Recipe, parse
 from pytest_modelport.search import space_for
 from pytest_modelport.searching import search_of
 from pytest_modelport.shrink import shrunk

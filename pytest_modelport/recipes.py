@@ -12,7 +12,7 @@ from pytest_modelport.errors import UsageError
 
 
 class Recipe(dict[str, int | str]):
-    """Factor -> option. Factors: a dim's name, `INPUT:kind`, `INPUT:layout`, `INPUT:special`, and `seed`."""
+    """Factor -> option. Factors: a dim's name, `INPUT:kind`, `INPUT:layout`, `INPUT:special`, `INPUT:broadcast`, and `seed`."""
 
     def without(self, key: str) -> Recipe:
         """The recipe with one factor as in the sample."""
@@ -29,6 +29,14 @@ class Recipe(dict[str, int | str]):
 
     def __str__(self) -> str:
         return json.dumps(dict(sorted(self.items())))
+
+
+def recipe(line: str = "{}", **factors: int | str) -> Recipe:
+    """A sample to pin in a test, among `samples`: by the line that a failure prints, or by factors.
+
+    `samples=[recipe('{"batch": 1, "x:kind": "zeros"}'), recipe(batch=3)]`. Raises `UsageError`.
+    """
+    return Recipe({**parse(line), **factors})
 
 
 def parse(text: str) -> Recipe:
