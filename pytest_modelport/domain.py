@@ -112,7 +112,7 @@ def _floats(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Ge
     makers: dict[str, Callable[[], Array]] = {
         "zeros": lambda: np.zeros(shape),
         "ones": lambda: np.ones(shape),
-        "constant": lambda: np.full(shape, even),
+        "constant": lambda: np.full(shape, even if even != 1 else 2.0),
         "normal": lambda: np.abs(normal) * scale if domain.low == 0 else normal * scale,
         "negative": lambda: -np.abs(normal) * scale,
         "tiny": lambda: normal * scale * 10.0 ** -rng.integers(3, 9),

@@ -64,13 +64,14 @@ def verify(
 
     model: an `nn.Module` in the modes it is to be verified in, a factory, `package.module:name`, or a name in a model library
     (`transformers:BertConfig?tiny`). args, kwargs: the sample it is exported with; a non-tuple is one positional argument;
-    not needed where the model brings inputs (see `loading.load`). samples: further ones: an iterable of argument tuples, `Sample`
-    objects, `recipe(...)` or files, or a data loader (see `sampling.samples_of`). dynamic_shapes: torch.export's form; a string
-    is a dim that must be dynamic; or "infer", to ask the subject. artifact: a file, or `{target: file}`, to prove instead. rtol, atol: replace the measured allowance. undecided: share of integer
-    elements that may differ where the subject's own evaluations disagree. timeout: seconds for each export, opening and call.
-    workdir: where artifacts are kept; without it only those of routes that did not pass are, in a temporary folder. imports:
-    modules the clean room imports before it opens an artifact: those that register custom operators. in_process: export and run
-    ports in this process, where a debugger sees them; a crash ends it and nothing is timed out.
+    not needed where the model brings inputs (see `loading.load`). samples: further ones: an iterable of argument tuples,
+    `Sample` objects, `recipe(...)` or files, or a data loader (see `sampling.samples_of`). dynamic_shapes: torch.export's form;
+    a string is a dim that must be dynamic; or "infer", to ask the subject. artifact: a file, or `{target: file}`, to prove
+    instead of exporting. rtol, atol: replace the measured allowance. undecided: share of integer elements that may differ where
+    the subject's own evaluations disagree. timeout: seconds for each export, opening and call. workdir: where artifacts are
+    kept; without it only those of routes that did not pass are, in a temporary folder. imports: modules the clean room imports
+    before it opens an artifact: those that register custom operators. in_process: export and run ports in this process, where a
+    debugger sees them; a crash ends it and nothing is timed out.
 
     Further samples that the check `shapes` makes inside the declared dims: examples: how many. domain: `finite` or `ieee` (also
     NaN, infinities, huge numbers). domains: bounds of inputs by name, `{"input_ids": (0, 30521)}`. replay: the one sample to

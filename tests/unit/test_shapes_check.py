@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 from torch import nn
 from torch.export import Dim
 
-from pytest_modelport import Outcome, UsageError, pipeline
+from pytest_modelport import Outcome, UsageError, pipeline, recipe
 from pytest_modelport.recipes import parse
 from pytest_modelport.searching import search_of
 
@@ -172,3 +174,75 @@ def test_a_sample_that_is_an_error_is_not_green(prove, monkeypatch):
 
     monkeypatch.setattr(Bench, "feed", full)
     assert shapes(prove, nn.ReLU()).outcome is Outcome.ERROR
+
+
+def test_an_input_that_broadcasts_is_tried_alone(prove):
+    class Product(nn.Module):
+        def forward(self, x, y):
+            return x * y
+
+    report = prove(
+        ["torch_export"], Product().eval(), (X, X), dynamic_shapes={"x": {0: "x"}, "y": {0: "y"}}, checks=("shapes",)
+    )
+    assert report.verdicts[0].reason.startswith("fails"), report
+    assert parse(report.verdicts[0].evidence["recipe"]) in ({"x": 1}, {"y": 1})
+    hints = {"x": {0: Dim.DYNAMIC}, "y": {0: Dim.DYNAMIC}}
+    verdict = prove(["torch_export"], Product().eval(), (X, X), dynamic_shapes=hints, checks=("shapes",)).verdicts[0]
+    assert verdict.reason.startswith(
+        "fails when x is 1 at axis 0: running the port on x 1 at axis 0 fails: AssertionError: Guard"
+    ), verdict
+    assert parse(verdict.evidence["recipe"]) == {"x:broadcast": "1 at axis 0"}
+
+
+def test_another_branch_is_looked_for_where_the_subject_looks_at_values(prove):
+    class Loud(nn.Module):
+        def forward(self, x):
+            if x.mean() > 40:
+                return x / 2
+            return x * 2
+
+    verdict = shapes(prove, Loud())
+    assert verdict.outcome is Outcome.FAILED
+    assert parse(verdict.evidence["recipe"])["x:kind"] == "high"
+    right = shapes(prove, Loud(), target="state_dict")
+    assert right.passed
+    assert right.evidence["branches"] == 1
+    assert "1 of them take it another way" in right.reason
+    assert shapes(prove, nn.ReLU()).evidence["branches"] == 0
+
+
+def test_calls_in_another_order_are_made_on_the_same_session(prove):
+    class Remembers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = set()
+
+        def forward(self, x):
+            key = (x.shape, x.stride(), x.numpy().tobytes())
+            again = key in self.seen
+            self.seen.add(key)
+            return x * 3 if again else x * 2
+
+    verdict = shapes(prove, Remembers())
+    assert verdict.reason.startswith("fails after other calls on one session, not alone: 'output' at "), verdict
+    assert " again is wrong" in verdict.reason
+
+
+def test_time_that_is_over_is_said(prove):
+    class Slow(nn.Module):
+        def forward(self, x):
+            time.sleep(0.2)
+            return x * 2
+
+    verdict = shapes(prove, Slow(), examples=20, seconds=1.0)
+    assert verdict.passed
+    assert verdict.evidence["samples"] < 20
+    assert any("then 1 s were over (search_seconds)" in note for note in verdict.notes), verdict
+
+
+def test_a_recipe_is_pinned_among_the_samples(prove):
+    pinned = [recipe(batch=1), recipe('{"x:kind": "zeros"}'), X * 2]
+    report = prove(["torchscript"], Alone().eval(), X, dynamic_shapes={0: "batch"}, samples=pinned, checks=("parity",))
+    assert "'output' at samples[0]" in report.verdicts[0].reason
+    with pytest.raises(UsageError, match="unknown factor of a recipe 'bath': did you mean 'batch'"):
+        prove(["torchscript"], Alone().eval(), X, dynamic_shapes={0: "batch"}, samples=[recipe(bath=1)])
