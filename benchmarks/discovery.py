@@ -4,7 +4,7 @@
 
 Every entry of `tests/meta/faults.py` without its triggering samples: the model, its example and its dynamic dims. An entry counts
 where the port is right at the example and wrong at a trigger (tests/meta/faults.py says so, from plain calls). Found: the check
-`shapes` is red. A control is an entry whose port is right everywhere: red there is a false alarm.
+`shapes` is red; undecided: it says so, and is not green. A control is an entry whose port is right everywhere: red there is a false alarm.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def main() -> None:
                 if not verdicts[0].passed or len(verdicts) < 2:
                     continue  # it shows at the example
                 red, fault = verdicts[1].outcome in RED, truth != "ok"
-                word = ("found" if red else "missed") if fault else ("false alarm" if red else "quiet")
+                undecided = verdicts[1].outcome is Outcome.INCONCLUSIVE
+                word = "found" if red and fault else "false alarm" if red else "undecided" if undecided else "missed"
+                word = "quiet" if verdicts[1].passed and not fault else word
                 if word == "false alarm" and really_wrong(name, target, verdicts[1]):
                     word = "found beyond the table"
                 counts[examples][word] += 1

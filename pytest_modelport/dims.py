@@ -1,6 +1,7 @@
 """`dynamic_shapes` in the forms torch.export takes, brought to one: a spec for each input tensor.
 
-Strings are shorthand: `{0: "batch"}` means `torch.export.Dim.DYNAMIC`, and the name is used where a format has names for dims.
+Strings are shorthand: `{0: "batch"}` means `torch.export.Dim.DYNAMIC`, and the name is used where a format has names for dims;
+`{2: "4*height"}` means `4 * torch.export.Dim("height")`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ class Shapes:
         """The axes of an input that may vary, each with the name of its dim."""
         dims = {axis: dim for axis, dim in self.axes.get(name, {}).items() if dim is not None and not isinstance(dim, int)}
         return {axis: dim if isinstance(dim, str) else getattr(dim, "__name__", f"{name}_{axis}") for axis, dim in dims.items()}
+
+
+def multiple(dim: str) -> tuple[int, str]:
+    """A string's factor and name: `4*height` is `(4, "height")`, `batch` is `(1, "batch")`."""
+    factor, star, name = dim.partition("*")
+    return (int(factor), name.strip()) if star and factor.strip().isdigit() else (1, dim)
 
 
 def normalise(given: Any, inputs: tuple[tuple[str, tree.Path, int], ...], keywords: tuple[str, ...]) -> Shapes:

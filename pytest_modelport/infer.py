@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from pytest_modelport.subject import Inputs
 
+#: What networks divide sizes by, again and again.
+_STEPS = (2, 3, 4, 7, 8, 14, 16, 32)
 #: An input and one of its axes.
 Axis = tuple[str, int]
 Takes = Callable[[Mapping[Axis, int]], bool]
@@ -28,7 +30,8 @@ Takes = Callable[[Mapping[Axis, int]], bool]
 def inferred(module: nn.Module, inputs: Inputs, timeout: float) -> Shapes:
     """A dim for every group of axes that the subject lets grow and shrink. Sizes below 2 stay: exporters fix them.
 
-    The group that holds an input's first axis is called `batch`, others by their first axis: `input_ids_1`.
+    The group that holds an input's first axis is called `batch`, others by their first axis: `input_ids_1`. An axis that only
+    varies by some number of elements at once is a multiple: `4*x_2`.
     """
     axes = [(item.name, axis) for item in inputs.tensors for axis, size in enumerate(item.tensor.shape) if size > 1]
     found: dict[str, dict[int, str]] = {}
@@ -38,6 +41,9 @@ def inferred(module: nn.Module, inputs: Inputs, timeout: float) -> Shapes:
         dim = "batch" if axis == 0 and "batch" not in taken else f"{name.replace('.', '_')}_{axis}"
         for member, number in group:
             found.setdefault(member, {})[number] = dim
+    fixed = [(name, axis) for name, axis in axes if axis not in found.get(name, {})]
+    for (name, axis), step in _multiples(module, inputs, fixed, timeout).items():
+        found.setdefault(name, {})[axis] = f"{step}*{name.replace('.', '_')}_{axis}"
     return Shapes({item.name: dict(sorted(found.get(item.name, {}).items())) for item in inputs.tensors})
 
 
@@ -52,6 +58,24 @@ def joined(module: nn.Module, inputs: Inputs, axes: Sequence[Axis], timeout: flo
             return _groups(axes, _sizes(inputs), lambda sizes: _takes(module, inputs, sizes), alike=alike)
 
     return [[(str(name), int(axis)) for name, axis in group] for group in _isolated(job, module, timeout)]
+
+
+def _multiples(module: nn.Module, inputs: Inputs, axes: Sequence[Axis], timeout: float) -> dict[Axis, int]:
+    """Those of the axes that the subject lets change by several elements at once, and the fewest."""
+
+    def job() -> list[tuple[str, int, int]]:
+        sizes = _sizes(inputs)
+        with torch.no_grad(), without_autocast():
+            steps = {
+                axis: [
+                    step for step in _STEPS if sizes[axis] % step == 0 and _takes(module, inputs, {axis: sizes[axis] + step})
+                ]
+                for axis in axes
+            }
+        return [(*axis, found[0]) for axis, found in steps.items() if found]
+
+    found = _isolated(job, module, timeout) if axes else []
+    return {(str(name), int(axis)): int(step) for name, axis, step in found}
 
 
 def broadcast(module: nn.Module, inputs: Inputs, axes: Sequence[Axis], timeout: float) -> list[Axis]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_modelport import tree
 from pytest_modelport.artifact import Value
+from pytest_modelport.dims import multiple
 from pytest_modelport.export import Request
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ def export_dim(value: Any) -> Any:
     """One dim for torch.export: a string is a dim that must be dynamic."""
     import torch
 
-    return torch.export.Dim.DYNAMIC if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    factor, name = multiple(value)
+    return torch.export.Dim.DYNAMIC if factor == 1 else factor * torch.export.Dim(name)
 
 
 def arguments(request: Request, call: str, dim: Callable[[Any], Any]) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any], Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pytest_modelport import tree
-from pytest_modelport.dims import Shapes
+from pytest_modelport.dims import Shapes, multiple
 from pytest_modelport.domain import SPECIALS, Domain, domain_of, laid_out, layouts, stretched, tensor_of
 from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.recipes import Recipe
@@ -128,16 +128,7 @@ def space_of(
     """The space of a declaration. rows: of the tables that inputs choose from. alone: inputs and axes that may be 1 while
     others of the same dim are not. Raises `UsageError`.
     """
-    axes: dict[str, dict[int, Axis]] = {}
-    symbols: dict[str, Symbol] = {}
-    for item in inputs.tensors:
-        for number, value in sorted(shapes.axes.get(item.name, {}).items()):
-            if value is not None and not isinstance(value, int):
-                axis, bounds = _declared(value, f"{item.name}_{number}")
-                axes.setdefault(item.name, {})[number] = axis
-                if axis.symbol not in symbols and axis.size(1) == 1 and axis.size(7) == 7:
-                    symbols[axis.symbol] = _symbol(item.tensor.shape[number], item.tensor.numel(), *bounds)
-    axes = {name: {number: axis for number, axis in found.items() if axis.symbol in symbols} for name, found in axes.items()}
+    axes, symbols = _dims(inputs, shapes)
     domains = {
         item.name: _domain(item.name, item.tensor, search, rows) for item in inputs.tensors if not item.tensor.is_complex()
     }
@@ -153,13 +144,30 @@ def space_of(
     return Space(inputs, axes, symbols, domains, {key: options for key, options in factors.items() if len(options) > 1})
 
 
+def _dims(inputs: Inputs, shapes: Shapes) -> tuple[dict[str, dict[int, Axis]], dict[str, Symbol]]:
+    """The axes that vary and what they vary with. A dim's size in the sample is read off an axis that is it, or a multiple."""
+    axes: dict[str, dict[int, Axis]] = {}
+    symbols: dict[str, Symbol] = {}
+    for item in inputs.tensors:
+        for number in sorted(shapes.varying(item.name)):
+            axis, bounds = _declared(shapes.axes[item.name][number], f"{item.name}_{number}")
+            axes.setdefault(item.name, {})[number] = axis
+            had = item.tensor.shape[number]
+            traced = next((size for size in range(had, -1, -1) if axis.size(size) == had), None)
+            if axis.symbol not in symbols and traced is not None:
+                symbols[axis.symbol] = _symbol(traced, item.tensor.numel(), *bounds)
+    known = {name: {number: axis for number, axis in found.items() if axis.symbol in symbols} for name, found in axes.items()}
+    return known, symbols
+
+
 def _declared(value: Any, unnamed: str) -> tuple[Axis, tuple[int, int | None]]:
     """An axis and the range it is declared in.
 
     A string promises sizes from 1 up; torch's own dims say what they promise, a `Dim` without a minimum and a hint everything.
     """
     if isinstance(value, str):
-        return Axis(value), (1, None)
+        factor, name = multiple(value)
+        return Axis(name, lambda size: factor * size), (1, None)
     root = getattr(value, "root", value)
     name = getattr(root, "__name__", unnamed)
     size = value.fn if root is not value else (lambda size: size)

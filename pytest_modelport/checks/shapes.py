@@ -21,7 +21,8 @@ from pytest_modelport.verdict import Outcome, Stage, Verdict
 #: Asked without being named where dims are declared dynamic; see `pipeline.checks_for`.
 DEFAULT = False
 
-#: What does not make a route red: a sample that is right, and one about which the subject's own evaluations disagree.
+#: What does not make a route red: a sample that is right; one about which the subject's own evaluations disagree makes it
+#: inconclusive, as it would in parity.
 _SOUND = (Outcome.PASSED, Outcome.INCONCLUSIVE)
 #: A port that has died this often need not be asked further.
 _LIVES = 3
@@ -105,11 +106,13 @@ def _passed(bench: Bench, seen: Tried, law: Reference, trial: _Trial) -> Verdict
         f"{seen.refused} more that the subject refuses" if seen.refused else "",
         f"{seen.branches} of them take it another way" if seen.branches else "",
         f"{trial.judged} needed the oracle" if trial.judged else "",
-        f"{len(trial.undecided)} are undecided, {seen.space.label(trial.undecided[0])}" if trial.undecided else "",
     ]
-    outcome = Outcome.PASSED if len(trial.undecided) < samples else Outcome.INCONCLUSIVE
+    reason = "; ".join(filter(None, parts))
+    if trial.undecided and trial.finding:
+        reason = f"{len(trial.undecided)} of {samples} samples are undecided: {trial.finding.verdict().reason}"
+    outcome = Outcome.INCONCLUSIVE if trial.undecided else Outcome.PASSED
     late = (f"shapes: {samples} of {len(seen.recipes)} samples, then time was over",) if samples < len(seen.recipes) else ()
-    return bench.verdict("shapes", Stage.COMPARE, outcome, "; ".join(filter(None, parts)), evidence, (*seen.notes, *late))
+    return bench.verdict("shapes", Stage.COMPARE, outcome, reason, evidence, (*seen.notes, *late))
 
 
 def _rate(trial: _Trial) -> float:

@@ -65,3 +65,19 @@ def test_what_an_export_assumes_is_in_the_promise(prove, target):
 def test_a_static_hint_is_no_promise(prove):
     verdict = prove(["torch_export"], nn.ReLU().eval(), X, dynamic_shapes={0: Dim.STATIC}).verdicts
     assert [item.check for item in verdict if item.check == "shapes"] == []
+
+
+class Shuffled(nn.Module):
+    """Takes images whose sides are even."""
+
+    def forward(self, x):
+        return nn.functional.pixel_shuffle(nn.functional.pixel_unshuffle(x, 2) * 2, 2)
+
+
+def test_sides_that_must_be_even_are_inferred_and_varied_by_two(prove):
+    image = torch.randn(2, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    verdict = prove(["onnx"], Shuffled().eval(), image, dynamic_shapes="infer", checks=("shapes",)).verdicts[0]
+    assert verdict.notes[0] == "dynamic_shapes={'x': {0: 'batch', 1: 'x_1', 2: '2*x_2', 3: '2*x_3'}} (inferred)"
+    assert verdict.passed, verdict
+    assert verdict.evidence["refused"] == 0
+    assert "x_2 1 to 16" in verdict.evidence["dims"]
