@@ -175,7 +175,7 @@ class Apart(nn.Module):
         (Pair(), (torch.ones(3, 4, 5), torch.ones(3, 4)), {"x": {0: "batch", 1: "x_1"}, "mask": {0: "batch", 1: "x_1"}}),
         (nn.Linear(4, 4), torch.ones(4, 4), {"input": {0: "batch"}}),
         (nn.Bilinear(3, 4, 2), (torch.ones(5, 3), torch.ones(5, 4)), {"input1": {0: "batch"}, "input2": {0: "batch"}}),
-        (Halves(), torch.ones(3, 4), {"x": {0: "batch"}}),  # 4 must stay even: one more is refused
+        (Halves(), torch.ones(3, 4), {"x": {0: "batch", 1: "2*x_1"}}),  # 4 must stay even: one more is refused
         (nn.Linear(4, 4), torch.ones(1, 4), {}),  # exporters fix a size of 1
     ],
 )
