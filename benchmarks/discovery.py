@@ -41,10 +41,10 @@ def searched(workspace: Workspace, name: str, target: str, examples: int, domain
     return pipeline.prove(workspace, case, routes_of([target], ["none"], ["cpu"])[0], ["parity", "shapes"])
 
 
-def really_wrong(name: str, target: str, verdict: Verdict) -> bool:
+def really_wrong(name: str, target: str, verdict: Verdict, domain: str) -> bool:
     """Whether plain calls too go wrong on what the search has found."""
     fault = FAULTS[name]
-    case = pipeline.case_of(fault.subject(), fault.args, dynamic_shapes=fault.shapes)
+    case = pipeline.case_of(fault.subject(), fault.args, dynamic_shapes=fault.shapes, search=search_of(domain=domain))
     sample = space_for(case).build(parse(verdict.evidence["recipe"]))
 
     def job() -> str:
@@ -81,7 +81,7 @@ def main() -> None:
                 undecided = verdicts[1].outcome is Outcome.INCONCLUSIVE
                 word = "found" if red and fault else "false alarm" if red else "undecided" if undecided else "missed"
                 word = "quiet" if verdicts[1].passed and not fault else word
-                if word == "false alarm" and really_wrong(name, target, verdicts[1]):
+                if word == "false alarm" and really_wrong(name, target, verdicts[1], options.domain):
                     word = "found beyond the table"
                 counts[examples][word] += 1
                 if word not in ("found", "quiet"):

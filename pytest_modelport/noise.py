@@ -24,6 +24,8 @@ _CONTRACTIONS = frozenset({"mm", "addmm", "bmm", "baddbmm", "convolution"})
 #: Sums whose order is the runtime's own business, and in how many lanes a plain one adds.
 _SUMS = frozenset({"sum", "mean"})
 _LANES = 8
+#: The same where each rounding has the same sign: lanes are no help then, and some kernels have one.
+_LANES_ALIKE = 2
 #: Documented not to say which of several equal elements comes first.
 _TIES = frozenset({"sort", "topk", "kthvalue", "median"})
 
@@ -80,7 +82,9 @@ class MonteCarlo(TorchDispatchMode):
         if generators is not None and (changes or generators.drawn()):
             return result
         outputs = operands(tree_flatten(result)[0])
-        if name in _CONTRACTIONS:
+        if name in _SUMS and not outputs[0].is_complex():
+            fixed = [_exactly(args, outputs[0])]
+        elif name in _CONTRACTIONS:
             fixed = [torch.zeros_like(output, dtype=torch.bool) for output in outputs]
         else:
             exact: Sequence[torch.Tensor | None] = _exact(func, before, tensors, spec) or [None] * len(outputs)
@@ -99,17 +103,17 @@ class MonteCarlo(TorchDispatchMode):
         """A sum as a runtime makes it that adds in order, in a few lanes; torch's own cascade is better than most.
 
         Rounding after each addition moves the sum by u/sqrt(3) of the partial sum (u: half a unit in the last place, uniform),
-        so the error's variance is u**2/3 times the sum of squared partial sums, over the number of lanes.
+        so the error's variance is u**2/3 times the sum of squared partial sums, over the number of lanes. A term that is equal
+        to the one before, to within a unit of the partial sum, rounds alike (a flat image, averaged): such errors add up.
         """
-        terms = args[0].double()
-        dims = args[1] if len(args) > 1 and args[1] else range(terms.dim())
-        order = [dim % terms.dim() for dim in ([dims] if isinstance(dims, int) else dims)]
-        kept = [dim for dim in range(terms.dim()) if dim not in order]
-        lined = terms.permute(*kept, *order).reshape(*(terms.shape[dim] for dim in kept), -1)
-        if func._schema.name == "aten::mean":
-            lined = lined / lined.shape[-1]
-        spread = lined.cumsum(-1).square().sum(-1).div(_LANES).sqrt().reshape(result.shape)
-        unit = self._amplitude * torch.finfo(result.dtype).eps / 2 / math.sqrt(3)
+        lined = _lined(args)
+        lined = lined / lined.shape[-1] if func._schema.name == "aten::mean" else lined
+        eps, partial = torch.finfo(result.dtype).eps, lined.cumsum(-1).abs()
+        alike = lined.diff(dim=-1, prepend=lined[..., :1]).abs() <= eps * partial
+        apart = partial.masked_fill(alike, 0).square().sum(-1) / _LANES
+        together = partial.masked_fill(~alike, 0).sum(-1) / _LANES_ALIKE
+        spread = (apart + together.square()).sqrt().reshape(result.shape)
+        unit = self._amplitude * eps / 2 / math.sqrt(3)
         moved: torch.Tensor = result.double() + unit * spread * self._normal(result)
         return moved.to(result.dtype)
 
@@ -146,6 +150,22 @@ class MonteCarlo(TorchDispatchMode):
         if indices.dim() == values.dim():
             return values.gather(dim, indices), indices
         return values.gather(dim, indices.unsqueeze(dim)).squeeze(dim), indices
+
+
+def _lined(args: tuple[Any, ...]) -> torch.Tensor:
+    """The terms of each sum along a last axis, in float64."""
+    terms = args[0].double()
+    dims = args[1] if len(args) > 1 and args[1] else range(terms.dim())
+    order = [dim % terms.dim() for dim in ([dims] if isinstance(dims, int) else dims)]
+    kept = [dim for dim in range(terms.dim()) if dim not in order]
+    return terms.permute(*kept, *order).reshape(*(terms.shape[dim] for dim in kept), -1)
+
+
+def _exactly(args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
+    """Which sums need no rounding on the way, whatever the result is: those of small whole numbers, say."""
+    partial = _lined(args).cumsum(-1)
+    whole: torch.Tensor = (partial.to(output.dtype).double() == partial).all(-1).reshape(output.shape)
+    return whole.logical_or(output.isnan())
 
 
 def _selected_dim(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
