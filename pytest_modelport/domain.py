@@ -65,13 +65,13 @@ class Domain:
 def domain_of(values: Array, *, rows: int | None = None, ieee: bool = False) -> Domain:
     """The domain that a sample's array suggests. rows: of the table that its integers choose from, where it is known."""
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-    if values.dtype.kind == "b" or (rows is None and finite.size > 1 and np.isin(finite, (0, 1)).all()):
+    if values.dtype.kind == "b" or (rows is None and finite.size > 1 and finite.any() and np.isin(finite, (0, 1)).all()):
         return Domain("mask", 0, 1, ieee=ieee)
     if values.dtype.kind in "iu":
         high = rows - 1 if rows is not None else int(finite.max(initial=1))
         return Domain("int", min(0, int(finite.min(initial=0))), high, ieee=ieee and rows is None, table=rows is not None)
     scale = float(np.abs(finite).mean()) if finite.size else 1.0
-    if ieee or finite.size < 2 or finite.min() < 0:
+    if ieee or finite.size < 2 or finite.min() < 0 or not finite.any():  # zeros: a first state, a mask that is added
         return Domain("float", scale=scale or 1.0, ieee=ieee)
     return Domain("float", 0.0, 1.0 if finite.max() <= 1 else None, scale or 1.0)
 
@@ -106,22 +106,26 @@ def _integers(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.
 
 
 def _floats(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    scale, normal = domain.scale, rng.standard_normal(shape)
+    scale = domain.scale
+
+    def normal() -> Array:
+        return rng.standard_normal(shape) * scale
+
     # Equal numbers that are no powers of two would round alike at every addition: a bias, which no noise foresees.
     even = 2.0 ** round(np.log2(scale))
     makers: dict[str, Callable[[], Array]] = {
         "zeros": lambda: np.zeros(shape),
         "ones": lambda: np.ones(shape),
         "constant": lambda: np.full(shape, even if even != 1 else 2.0),
-        "normal": lambda: np.abs(normal) * scale if domain.low == 0 else normal * scale,
-        "negative": lambda: -np.abs(normal) * scale,
-        "tiny": lambda: normal * scale * 10.0 ** -rng.integers(3, 9),
-        "large": lambda: normal * scale * 100,
-        "ties": lambda: np.round(normal) * even,
-        "high": lambda: np.abs(normal) * scale * 100,
-        "low": lambda: -np.abs(normal) * scale * 100,
-        "huge": lambda: normal * scale * 1e4,
-        "row of -inf": lambda: _row(normal * scale, -np.inf),
+        "normal": lambda: np.abs(normal()) if domain.low == 0 else normal(),
+        "negative": lambda: -np.abs(normal()),
+        "tiny": lambda: normal() * 10.0 ** -rng.integers(3, 9),
+        "large": lambda: normal() * 100,
+        "ties": lambda: np.round(normal() / scale) * even,
+        "high": lambda: np.abs(normal()) * 100,
+        "low": lambda: -np.abs(normal()) * 100,
+        "huge": lambda: normal() * 1e4,
+        "row of -inf": lambda: _row(normal(), -np.inf),
         "all nan": lambda: np.full(shape, np.nan),
     }
     return makers[kind]()

@@ -154,7 +154,7 @@ class MonteCarlo(TorchDispatchMode):
 
 def _lined(args: tuple[Any, ...]) -> torch.Tensor:
     """The terms of each sum along a last axis, in float64."""
-    terms = args[0].double()
+    terms: torch.Tensor = args[0].double()
     dims = args[1] if len(args) > 1 and args[1] else range(terms.dim())
     order = [dim % terms.dim() for dim in ([dims] if isinstance(dims, int) else dims)]
     kept = [dim for dim in range(terms.dim()) if dim not in order]
@@ -164,8 +164,8 @@ def _lined(args: tuple[Any, ...]) -> torch.Tensor:
 def _exactly(args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
     """Which sums need no rounding on the way, whatever the result is: those of small whole numbers, say."""
     partial = _lined(args).cumsum(-1)
-    whole: torch.Tensor = (partial.to(output.dtype).double() == partial).all(-1).reshape(output.shape)
-    return whole.logical_or(output.isnan())
+    exact: torch.Tensor = (partial.to(output.dtype).double() == partial).all(-1).reshape(output.shape)
+    return torch.logical_or(exact, output.isnan())
 
 
 def _selected_dim(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
