@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 
 #: Single elements that IEEE arithmetic treats in ways of its own: not a number, infinities, a subnormal, the edges of dtypes.
 SPECIALS = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "-0.0": -0.0, "1e-40": 1e-40, "65520": 65520.0, "3e38": 3e38}
-_IEEE = ("huge", "row of -inf", "all nan")
+_IEEE = ("row of -inf", "huge", "all nan")
 _MASKS = ("ones", "zeros", "prefix", "random", "empty row")
 
 
@@ -36,14 +36,14 @@ class Domain:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Ways to fill an array, after the user's own values: simplest first."""
+        """Ways to fill an array, after the user's own values: what was asked for in so many words, then simplest first."""
         if self.family == "mask":
             return _MASKS
         if self.family == "int":
             huge = ("huge",) if self.ieee else ()
             return ("zeros", "uniform", "max", *(() if self.table else ("negative",)), "ramp", "ties", "bounds", *huge)
         negative = () if self.low is not None and self.low >= 0 else ("negative",)
-        return ("zeros", "ones", "normal", *negative, "tiny", "large", "ties", "constant", *(_IEEE if self.ieee else ()))
+        return (*(_IEEE if self.ieee else ()), "zeros", "ones", "normal", *negative, "tiny", "large", "ties", "constant")
 
     @property
     def rare(self) -> tuple[str, ...]:
