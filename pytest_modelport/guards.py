@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -117,15 +117,16 @@ def open_as_asked(exported: Exported, shapes: Shapes, watched: Watched) -> None:
                 raise WrongArtifact(_fixed(f"{value.name} axis {axis} ({dim})", size, watched.line(value.name, position, axis)))
 
 
-def refused(error: Exception, watched: Watched) -> Exception:
-    """What an export raised, in the user's terms where a dim was the reason."""
+def refused(error: Exception, names: Sequence[str], watched: Watched) -> Exception:
+    """What an export raised, in the user's terms where a dim was the reason. names: of the inputs, in order."""
     if "Constraints violated" not in str(error) or not (watched.fixed or watched.guards):
         return error
     if not watched.fixed:
         return CannotVary(f"the declared dims are wider than what it assumes: {watched.assumed()[-1]}")
     symbol, (size, line) = next(iter(watched.fixed.items()))
     keys, axis = watched.places.get(symbol, ((symbol,), 0))
-    return CannotVary(_fixed(f"{'.'.join(keys)} axis {axis}", size, line))
+    name = names[int(keys[-1])] if len(keys) == 2 and keys[-1].isdigit() else ".".join(keys)
+    return CannotVary(_fixed(f"{name} axis {axis}", size, line))
 
 
 def _fixed(what: str, size: int, line: str) -> str:

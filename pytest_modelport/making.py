@@ -44,7 +44,7 @@ def export(
             try:
                 exported = maker.export(request)
             except Exception as error:
-                raise refused(error, watched) from error
+                raise refused(error, [item.name for item in case.inputs.tensors], watched) from error
         open_as_asked(exported, case.shapes, watched)
         manifest = exported.manifest(format_name, maker.KIND, request)
         artifact.seal(folder, replace(manifest, guards=watched.assumed()))
