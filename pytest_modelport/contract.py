@@ -88,6 +88,9 @@ class Session(Protocol):
     def run(self, feed: Feed) -> Answer:
         """One call. Any exception means: the port refuses this input."""
 
+    # Optional: `prepare(feed)`, the runtime's bare call with these inputs, for timing: a function without arguments that has
+    # its results when it returns. Without it what is timed is `run`, copies included.
+
 
 class Runtime(Protocol):
     """How a kind of artifact is opened. Runs in the clean room: standard library and NumPy at module level."""
@@ -168,6 +171,7 @@ class Check(Protocol):
 
     DEFAULT: bool
     """Whether it is asked without being named."""
+    # Optional: `ONLY_GREEN = True`, where it is pointless after a verdict that is not green.
 
     def run(self, bench: Any) -> Iterator[Verdict]:
         """The answers; none when the question does not apply. bench: a `pytest_modelport.bench.Bench`."""

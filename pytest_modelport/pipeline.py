@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import time
 import traceback
@@ -14,6 +13,7 @@ from typing import Any
 from pytest_modelport import __version__, shelf
 from pytest_modelport.availability import preload, unavailable
 from pytest_modelport.bench import Bench
+from pytest_modelport.budget import Latency, latency_of
 from pytest_modelport.case import Case
 from pytest_modelport.dims import Shapes
 from pytest_modelport.environments import Environment, declared, require
@@ -21,7 +21,7 @@ from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.export import versions
 from pytest_modelport.isolate import forks
 from pytest_modelport.recipes import Recipe
-from pytest_modelport.request import Artifacts, artifacts_of, checks_of, routes_of
+from pytest_modelport.request import Artifacts, artifacts_of, checks_of, imports_of, limits, routes_of
 from pytest_modelport.route import Route
 from pytest_modelport.sample import Sample, sequence
 from pytest_modelport.searching import Search, search_of
@@ -58,6 +58,8 @@ def verify(
     domains: Mapping[str, tuple[float, float]] | None = None,
     search_seconds: float = Search.seconds,
     replay: Mapping[str, Any] | None = None,
+    latency: Mapping[str, Any] | None = None,
+    baseline: str | Path | None = None,
     in_process: bool = False,
 ) -> Report:
     """Export `model` along every route and prove each artifact against it.
@@ -77,6 +79,10 @@ def verify(
     NaN, infinities, huge numbers). domains: bounds of inputs by name, `{"input_ids": (0, 30521)}`. replay: the one sample to
     make instead, a `recipe`. search_seconds: for the subject to try them, for each port, and to shrink what fails.
 
+    latency: budgets that the check of this name holds the port to, such as `{"p95_ms": 5, "speedup_vs_eager": 1.3,
+    "max_regression": "5%"}`; baseline: a folder with the last release's artifacts by route, which the last of
+    them is about.
+
     A bad port is a verdict. Raises `UsageError` when the request itself makes no sense.
     """
     routes = routes_of(targets, transforms, devices)
@@ -93,6 +99,7 @@ def verify(
         timeout=timeout,
         imports=imports,
         search=search_of(examples, domain, domains or {}, None if replay is None else Recipe(replay), search_seconds),
+        latency=latency_of(latency, Path(baseline) if baseline is not None else None),
     )
     asked = asked or checks_for(case)
     files = artifacts_of(artifact, routes)
@@ -128,9 +135,10 @@ def default_checks() -> tuple[str, ...]:
 
 
 def checks_for(case: Case) -> tuple[str, ...]:
-    """The checks of a subject for which none is named: the default ones, shapes where dims may vary or the user asks."""
+    """The checks of a subject for which none is named: the default ones, and those that what the user said calls for."""
     search = case.search
-    return (*default_checks(), *(("shapes",) if search.wanted or (case.shapes.dynamic and search.examples) else ()))
+    sought = search.wanted or (case.shapes.dynamic and search.examples)
+    return (*default_checks(), *(("shapes",) if sought else ()), *(("latency",) if case.latency.given else ()))
 
 
 def case_of(
@@ -147,6 +155,7 @@ def case_of(
     name: str = "",
     imports: Sequence[str] = (),
     search: Search | None = None,
+    latency: Latency | None = None,
 ) -> Case:
     """Everything the user said about the subject, checked. Raises `UsageError`."""
     from pytest_modelport import subject
@@ -154,10 +163,7 @@ def case_of(
     from pytest_modelport.loading import load
     from pytest_modelport.sampling import samples_of
 
-    if not (isinstance(timeout, (int, float)) and timeout > 0):
-        raise UsageError(f"timeout is {timeout!r}: give a positive number of seconds")
-    if not (isinstance(threads, int) and threads > 0):
-        raise UsageError(f"threads is {threads!r}: give a positive whole number")
+    limits(timeout, threads)
     loaded = load(model)
     module, unsaid = loaded.module, isinstance(args, tuple) and not args and not kwargs
     if unsaid and loaded.sample is None:
@@ -186,8 +192,9 @@ def case_of(
         threads=threads,
         notes=notes,
         factory=loaded.factory,
-        imports=_importable(imports),
+        imports=imports_of(imports),
         search=search or Search(),
+        latency=latency or Latency(),
     )
     others, left_out = samples_of(_made(case, samples), first.sample)
     further = tuple(subject.inputs(module, sample).sample for sample in others)
@@ -219,20 +226,6 @@ def _inferred(asked: str, module: Any, inputs: Any, timeout: float) -> tuple[Sha
     return shapes, f"dynamic_shapes={pasted(shapes)} (inferred)"
 
 
-def _importable(modules: Sequence[str]) -> tuple[str, ...]:
-    """The modules for `imports=`. Raises `UsageError` for those that cannot be found."""
-    if isinstance(modules, str):
-        raise UsageError(f"imports is {modules!r}: give a list of module names")
-    for module in modules:
-        try:
-            found = importlib.util.find_spec(module)
-        except ImportError:
-            found = None
-        if found is None:
-            raise UsageError(f"imports names {module!r}: there is no such module")
-    return tuple(modules)
-
-
 def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str]) -> list[Verdict]:
     """Every check's verdicts on one route. The first stage that fails ends the route."""
     bench = Bench(case, route, workspace)
@@ -242,6 +235,8 @@ def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str])
         if absent is not None:
             return [absent]
         for name in checks:
+            if getattr(shelf.check(name), "ONLY_GREEN", False) and not all(verdict.passed for verdict in verdicts):
+                continue
             started = time.perf_counter()
             found, ended = _asked(bench, name)
             seconds = time.perf_counter() - started

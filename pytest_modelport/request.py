@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -75,3 +76,25 @@ def artifacts_of(artifact: Artifacts | None, routes: Sequence[Route]) -> dict[st
             raise unknown("target of artifact", target, sorted(known))
         return files
     return dict.fromkeys(known, Path(artifact))
+
+
+def imports_of(modules: Sequence[str]) -> tuple[str, ...]:
+    """The modules for `imports=`. Raises `UsageError` for those that cannot be found."""
+    if isinstance(modules, str):
+        raise UsageError(f"imports is {modules!r}: give a list of module names")
+    for module in modules:
+        try:
+            found = importlib.util.find_spec(module)
+        except ImportError:
+            found = None
+        if found is None:
+            raise UsageError(f"imports names {module!r}: there is no such module")
+    return tuple(modules)
+
+
+def limits(timeout: float, threads: int) -> None:
+    """Raises `UsageError` for a time or a number of threads that is none."""
+    if not (isinstance(timeout, (int, float)) and timeout > 0):
+        raise UsageError(f"timeout is {timeout!r}: give a positive number of seconds")
+    if not (isinstance(threads, int) and threads > 0):
+        raise UsageError(f"threads is {threads!r}: give a positive whole number")

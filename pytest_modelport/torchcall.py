@@ -70,11 +70,39 @@ class TorchSession:
         constants = tuple((tree.name(path, root="output"), value) for path, value in flat.constants)
         return Answer(tuple(zip(self._names(flat), outputs, strict=True)), constants, mutated)
 
+    def prepare(self, feed: Feed) -> Callable[[], Any]:
+        """The call alone, on tensors that are already where they belong."""
+        import torch
+
+        from pytest_modelport.tensors import to_tensor
+
+        tensors = [to_tensor(array, self._device) for array in feed.inputs.values()]
+        args, kwargs = (tuple(tensors), {}) if self._manifest.call == "flat" else tree.build(feed.spec, tensors)
+        wait = waiting(self._device)
+
+        def call() -> Any:
+            with torch.no_grad():
+                result = self._function(*args, **kwargs)
+            wait()
+            return result
+
+        return call
+
     def _names(self, flat: tree.Flat) -> tuple[str, ...]:
         """The port's own names where it has any; a flat artifact's outputs are the promised ones, in order."""
         if self._manifest.call == "flat" and len(flat.leaves) == len(self._manifest.outputs):
             return tuple(value.name for value in self._manifest.outputs)
         return tree.names(flat.leaves, root="output")
+
+
+def waiting(device: str) -> Callable[[], None]:
+    """What waits until the work on a device is done; on the CPU it is when the call returns."""
+    import torch
+
+    def done() -> None:
+        torch.cuda.synchronize(device)
+
+    return done if device.startswith("cuda") else lambda: None
 
 
 def traced(session: TorchSession, feeds: list[tuple[Feed, int]], seed: Callable[[int], None]) -> Iterator[Signature]:

@@ -23,6 +23,7 @@ from pytest_modelport.contract import Session, Subject
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Raised, enter_child, fork
 from pytest_modelport.setting import Setting
+from pytest_modelport.stopwatch import Lap, laps, prepared
 
 T = TypeVar("T")
 
@@ -108,7 +109,9 @@ class InProcess:
         with restored_rng(), warnings.catch_warnings():
             warnings.resetwarnings()
             try:
-                yield LocalSession(_attempted(lambda: opened(runtime, folder, setting, self._subject)))
+                started = time.perf_counter()
+                session = _attempted(lambda: opened(runtime, folder, setting, self._subject))
+                yield LocalSession(session, time.perf_counter() - started)
             finally:
                 before.restore()
                 torch.set_num_threads(running)
@@ -124,9 +127,21 @@ def _attempted(action: Callable[[], T]) -> T:
 class LocalSession:
     """A session in this process."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, seconds: float) -> None:
         self._session = session
         self.options: dict[str, Any] = dict(session.options)
+        self.load_seconds = seconds
+        self._call: Callable[[], Any] = lambda: None
+
+    def prepare(self, feed: Feed, seed: int) -> Lap:
+        """As `RemoteSession.prepare`."""
+        seeded(seed)
+        self._call = _attempted(lambda: prepared(self._session, feed))
+        return self.laps(1)[0]
+
+    def laps(self, count: int, warm: int = 0) -> list[Lap]:
+        """As `RemoteSession.laps`."""
+        return _attempted(lambda: laps(self._call, count, warm))
 
     def run(self, feed: Feed, seed: int) -> Answer:
         """One call with this seed. Raises `RoomEnded` when the port refuses."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import struct
+import time
 from typing import IO, Any, Protocol
 
 _HEADER = struct.Struct("<I")
@@ -47,3 +50,23 @@ def receive(stream: Reader) -> dict[str, Any] | None:
     if not isinstance(message, dict):
         raise Garbled
     return message
+
+
+class Deadline:
+    """A pipe's reading end whose reads raise `TimeoutError` at the deadline."""
+
+    def __init__(self, descriptor: int, deadline: float) -> None:
+        self._descriptor, self._deadline = descriptor, deadline
+
+    def read(self, count: int) -> bytes:
+        """Exactly `count` bytes, or fewer at the end of the stream."""
+        data = b""
+        while len(data) < count:
+            left = self._deadline - time.monotonic()
+            if left <= 0 or not select.select([self._descriptor], [], [], left)[0]:
+                raise TimeoutError
+            chunk = os.read(self._descriptor, min(count - len(data), 1 << 20))
+            if not chunk:
+                break
+            data += chunk
+        return data

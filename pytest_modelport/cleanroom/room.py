@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Crashed, Raised, TimedOut, signal_name, tail
 from pytest_modelport.setting import Setting
 from pytest_modelport.signature import Signature
+from pytest_modelport.stopwatch import Lap
 
 #: Seconds a process gets to finish by itself.
 _DYING = 2.0
@@ -133,7 +133,7 @@ class Room:
 
     def _receive(self, process: Process, deadline: float, timeout: float) -> dict[str, Any]:
         assert process.stdout is not None
-        stream = _Deadline(process.stdout.fileno(), deadline)
+        stream = protocol.Deadline(process.stdout.fileno(), deadline)
         try:
             reply = protocol.receive(stream)
         except TimeoutError:
@@ -183,7 +183,7 @@ class Room:
         number = next(self._numbers)
         reply = self.request(timeout, op="open", session=number, runtime=runtime, folder=str(folder), setting=setting.to_dict())
         try:
-            yield RemoteSession(self, number, reply["options"], timeout)
+            yield RemoteSession(self, number, reply["options"], timeout, reply["seconds"])
         finally:
             if self._process is not None and self._process.poll() is None:
                 self.request(timeout, op="close", session=number)
@@ -227,9 +227,25 @@ class Room:
 class RemoteSession:
     """A session in the clean room."""
 
-    def __init__(self, room: Room, number: int, options: Mapping[str, Any], timeout: float) -> None:
+    def __init__(self, room: Room, number: int, options: Mapping[str, Any], timeout: float, load_seconds: float) -> None:
         self._room, self._number, self._timeout = room, number, timeout
-        self.options = dict(options)
+        self.options, self.load_seconds = dict(options), load_seconds
+
+    def prepare(self, feed: Feed, seed: int) -> Lap:
+        """Get ready to time calls with this feed. Returns the first one. Raises `RoomEnded`."""
+        given = self._room.temporary()
+        try:
+            table = wire.write(given, feed.inputs.values())
+            inputs = dict(zip(feed.inputs, table, strict=True))
+            message = {"session": self._number, "inputs": inputs, "file": str(given), "spec": feed.spec, "seed": seed}
+            return Lap(*self._room.request(self._timeout, op="prepare", **message)["first"])
+        finally:
+            given.unlink(missing_ok=True)
+
+    def laps(self, count: int, warm: int = 0) -> list[Lap]:
+        """So many timed calls, after others that are not. Raises `RoomEnded`."""
+        reply = self._room.request(self._timeout, op="time", session=self._number, count=count, warm=warm)
+        return [Lap(*row) for row in reply["laps"]]
 
     def run(self, feed: Feed, seed: int) -> Answer:
         """One call with this seed. Raises `RoomEnded` when the port refuses, crashes or hangs."""
@@ -266,23 +282,3 @@ _THREADS = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-
-
-class _Deadline:
-    """A pipe's reading end whose reads raise `TimeoutError` at the deadline."""
-
-    def __init__(self, descriptor: int, deadline: float) -> None:
-        self._descriptor, self._deadline = descriptor, deadline
-
-    def read(self, count: int) -> bytes:
-        """Exactly `count` bytes, or fewer at the end of the stream."""
-        data = b""
-        while len(data) < count:
-            left = self._deadline - time.monotonic()
-            if left <= 0 or not select.select([self._descriptor], [], [], left)[0]:
-                raise TimeoutError
-            chunk = os.read(self._descriptor, min(count - len(data), 1 << 20))
-            if not chunk:
-                break
-            data += chunk
-        return data

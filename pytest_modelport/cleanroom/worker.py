@@ -6,6 +6,7 @@ import faulthandler
 import importlib
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from pytest_modelport.contract import Converting, Session, Subject, Traceable, i
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import die_with_parent
 from pytest_modelport.setting import Setting
+from pytest_modelport.stopwatch import laps, prepared
 
 Reply = dict[str, Any]
 
@@ -42,6 +44,7 @@ class Worker:
     def __init__(self, subject: Subject | None = None) -> None:
         self._subject = subject
         self._sessions: dict[int, Session] = {}
+        self._calls: dict[int, Callable[[], Any]] = {}
         self._handlers: Mapping[str, Callable[..., Reply]] = {
             "preload": self._preload,
             "missing": self._missing,
@@ -49,6 +52,8 @@ class Worker:
             "convert": self._convert,
             "open": self._open,
             "run": self._run,
+            "prepare": self._prepare,
+            "time": self._time,
             "close": self._close,
             "constants": self._constants,
             "trace": self._trace,
@@ -92,8 +97,10 @@ class Worker:
         return {}
 
     def _open(self, session: int, runtime: str, folder: str, setting: dict[str, Any]) -> Reply:
+        started = time.perf_counter()
         self._sessions[session] = opened(runtime, Path(folder), Setting(**setting), self._subject)
-        return {"options": dict(self._sessions[session].options)}
+        seconds = time.perf_counter() - started
+        return {"options": dict(self._sessions[session].options), "seconds": seconds}
 
     def _run(self, session: int, inputs: dict[str, Any], file: str, spec: Any, seed: int, out: str) -> Reply:
         arrays = wire.read(Path(file), list(inputs.values()))
@@ -101,8 +108,21 @@ class Worker:
         answer = self._sessions[session].run(Feed(dict(zip(inputs, arrays, strict=True)), spec))
         return _write(answer, Path(out))
 
+    def _prepare(self, session: int, inputs: dict[str, Any], file: str, spec: Any, seed: int) -> Reply:
+        """Get ready to time one call, and make it once."""
+        arrays = wire.read(Path(file), list(inputs.values()))
+        seeded(seed)
+        call = prepared(self._sessions[session], Feed(dict(zip(inputs, arrays, strict=True)), spec))
+        [first] = laps(call, 1)
+        self._calls[session] = call
+        return {"first": first.to_list()}
+
+    def _time(self, session: int, count: int, warm: int) -> Reply:
+        return {"laps": [lap.to_list() for lap in laps(self._calls[session], count, warm)]}
+
     def _close(self, session: int) -> Reply:
         self._sessions.pop(session, None)
+        self._calls.pop(session, None)
         return {}
 
     def _constants(self, format_name: str, folder: str, out: str) -> Reply:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pytest_modelport.plugin.fixture import Modelport
 
 _MARKER_LINE = (
-    f"{MARKER}(*, targets, transforms, devices, checks): ask this test once for every route (transform x target x device); "
-    f"it takes the fixture {FIXTURE} and calls it"
+    f"{MARKER}(*, targets, transforms, devices, checks, latency): ask this test once for every route "
+    f"(transform x target x device); it takes the fixture {FIXTURE} and calls it"
 )
 
 
@@ -116,13 +116,13 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     reports = [report for group in terminalreporter.stats.values() for report in group if hasattr(report, ATTRIBUTE)]
     if reports:
         from pytest_modelport.plugin.summary import write
 
         rows = [row for report in reports for row in getattr(report, ATTRIBUTE)]
-        write(terminalreporter, config.stash[SETTINGS], rows)
+        write(terminalreporter, rows)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

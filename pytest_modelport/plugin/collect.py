@@ -29,7 +29,10 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         pytest.fail(f"{where}: {error}", pytrace=False)
     metafunc.parametrize(
         FIXTURE,
-        [pytest.param((route, portable.checks), id=route.id, marks=marks) for route, marks in portable.routes],
+        [
+            pytest.param((route, portable.checks, portable.latency), id=route.id, marks=marks)
+            for route, marks in portable.routes
+        ],
         indirect=True,
     )
 

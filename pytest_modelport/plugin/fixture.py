@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from pytest_modelport.budget import latency_of
 from pytest_modelport.errors import UsageError
 from pytest_modelport.plugin.collect import rerun, route_of, subject_of
 from pytest_modelport.plugin.keys import CALLS, SETTINGS, VERDICTS, WORKSPACE
@@ -20,11 +22,16 @@ if TYPE_CHECKING:
     from pytest_modelport.workspace import Workspace
 
 
+#: What the marker says of an item: its route, its checks where it names any, and its latency budgets.
+Asked = tuple[Route, tuple[str, ...] | None, Mapping[str, Any] | None]
+
+
 class Modelport:
     """Proves the item's route. Called in the test's body, as often as there are subjects."""
 
-    def __init__(self, item: pytest.Item, route: Route, checks: tuple[str, ...] | None, workspace: Workspace) -> None:
-        self._item, self._route, self._checks, self._workspace = item, route, checks, workspace
+    def __init__(self, item: pytest.Item, asked: Asked, workspace: Workspace) -> None:
+        self._item, self._workspace = item, workspace
+        self._route, self._checks, self._latency = asked
         self._settings: Settings = item.config.stash[SETTINGS]
         item.stash[CALLS] = 0
 
@@ -52,6 +59,7 @@ class Modelport:
         domain: str = "finite",
         domains: Mapping[str, tuple[float, float]] | None = None,
         search_seconds: float | None = None,
+        latency: Mapping[str, Any] | None = None,
     ) -> Report:
         """Export the subject along this item's route and prove the artifact; fails the item when it is not green.
 
@@ -74,6 +82,7 @@ class Modelport:
                 threads=threads,
                 imports=imports,
                 search=self._search(examples, domain, domains, search_seconds),
+                latency=latency_of(self._latency if latency is None else latency, self._home(self._settings.baseline)),
                 timeout=self._settings.timeout if timeout is None else timeout,
             )
         except UsageError as error:
@@ -118,7 +127,11 @@ class Modelport:
             **options,
         )
         case = replace(case, artifact=artifacts_of(artifact, [self._route]).get(self._route.target))
-        return pipeline.prove(self._workspace, case, self._route, self._checks or pipeline.checks_for(case))
+        checks = self._checks or pipeline.checks_for(case)
+        timed = ("latency",) if self._settings.benchmark or case.latency.given else ()
+        verdicts = pipeline.prove(self._workspace, case, self._route, tuple(dict.fromkeys((*checks, *timed))))
+        self._release(verdicts)
+        return verdicts
 
     def _search(
         self,
@@ -138,6 +151,21 @@ class Modelport:
             replay,
             self._settings.search_seconds if seconds is None else seconds,
         )
+
+    def _release(self, verdicts: list[Verdict]) -> None:
+        """Put the artifact beside the others that passed."""
+        from pytest_modelport.release import add
+
+        home = self._home(self._settings.release)
+        if home is not None and all(verdict.passed for verdict in verdicts):
+            add(home, self._route, Path(verdicts[0].evidence["artifact"]))
+
+    def _home(self, release: Path | None) -> Path | None:
+        """Where a release keeps this subject: by the test's whole name, and the call where there are several."""
+        from pytest_modelport.release import home
+
+        number = f" {self._calls}" if self._calls > 1 else ""
+        return home(release, f"{subject_of(self._item)}{number}") if release is not None else None
 
     def _conclude(self, verdicts: list[Verdict]) -> Report:
         """Green: the report. Otherwise the item ends here."""
@@ -163,7 +191,7 @@ def make(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Mod
     route = route_of(request.node)
     if route is None:
         pytest.fail("modelport is used by a test that is not marked: add @pytest.mark.portable(targets=[...])", pytrace=False)
-    return Modelport(request.node, route, request.param[1], _workspace(request, factory))
+    return Modelport(request.node, request.param, _workspace(request, factory))
 
 
 def _workspace(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Workspace:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from pytest_modelport import shelf
+from pytest_modelport.budget import latency_of
 from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.plugin.keys import MARKER
 from pytest_modelport.plugin.options import Settings
 from pytest_modelport.request import NO_TRANSFORM, checks_of, device_of, names_of, transform_of
 from pytest_modelport.route import Route
 
-KEYWORDS = ("targets", "transforms", "devices", "checks")
+KEYWORDS = ("targets", "transforms", "devices", "checks", "latency")
 
 
 @dataclass(frozen=True)
 class Portable:
-    """A test's routes, each with the marks its parts carry, and its checks (None: the default ones)."""
+    """A test's routes, each with the marks its parts carry, its checks (None: the default ones) and its budgets."""
 
     routes: tuple[tuple[Route, tuple[Any, ...]], ...]
     checks: tuple[str, ...] | None
+    latency: Mapping[str, Any] | None
 
 
 def read(markers: Iterable[pytest.Mark], settings: Settings) -> Portable:
@@ -45,7 +47,9 @@ def read(markers: Iterable[pytest.Mark], settings: Settings) -> Portable:
             for device, device_marks in devices:
                 route = Route(target, device, chain)
                 routes[route] = (*routes.get(route, ()), *chain_marks, *target_marks, *device_marks)
-    return Portable(tuple(routes.items()), checks_of(keywords.get("checks")))
+    latency = keywords.get("latency")
+    latency_of(latency, settings.baseline)  # says here what is wrong with it
+    return Portable(tuple(routes.items()), checks_of(keywords.get("checks")), latency)
 
 
 def _parts(keyword: str, values: Any, canonical: Any) -> list[tuple[Any, tuple[Any, ...]]]:

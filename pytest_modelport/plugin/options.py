@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ class Settings:
     models: to prove without a test file. only: targets to keep, None for all. device: replaces the default device.
     targets: of tests whose marker names none. in_process: export and run ports here, for a debugger. examples: samples that the
     check `shapes` makes, in at most search_seconds each time. replay: the one it makes instead, in JSON.
+    benchmark: ask for the check `latency` too. baseline: the last release. release: where this one is written.
     """
 
     models: tuple[str, ...]
@@ -32,6 +34,8 @@ class Settings:
     only: tuple[str, ...] | None
     targets: tuple[str, ...]
     benchmark: bool
+    baseline: Path | None
+    release: Path | None
     timeout: float
     in_process: bool
     examples: int
@@ -60,7 +64,17 @@ def add(parser: pytest.Parser) -> None:
         "--modelport-benchmark",
         dest="modelport_benchmark",
         action="store_true",
-        help="reserved for latency checks (also --benchmark)",
+        help="ask every portable test how long its calls take, too (also --benchmark)",
+    )
+    group.addoption(
+        "--modelport-baseline",
+        metavar="DIR",
+        help="the last release, or none: its artifacts are timed beside the new ones where a budget says max_regression",
+    )
+    group.addoption(
+        "--modelport-release",
+        metavar="DIR",
+        help="write every artifact whose route passed there, and nothing else",
     )
     group.addoption(
         "--portable-model",
@@ -127,6 +141,8 @@ def read(config: pytest.Config) -> Settings:
         only=kept,
         targets=kept if kept and models else tuple(config.getini("modelport_targets")),
         benchmark=bool(config.getoption("modelport_benchmark")),
+        baseline=_folder(config),
+        release=Path(config.getoption("modelport_release")) if config.getoption("modelport_release") else None,
         timeout=_number(config, "modelport_timeout") or DEFAULT_TIMEOUT,
         examples=_examples(config),
         search_seconds=_search_seconds(config),
@@ -144,6 +160,13 @@ def _examples(config: pytest.Config) -> int:
     if not text.isdigit():
         raise pytest.UsageError(f"modelport_examples is {text!r}: give a whole number, or {' or '.join(PROFILES)}")
     return int(text)
+
+
+def _folder(config: pytest.Config) -> Path | None:
+    given = config.getoption("modelport_baseline")
+    if given and given != "none" and not Path(given).is_dir():
+        raise pytest.UsageError(f"--modelport-baseline: no folder {given}; write none for the first release")
+    return Path(given) if given else None
 
 
 def _search_seconds(config: pytest.Config) -> float:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_modelport.plugin.options import Settings
 from pytest_modelport.verdict import Verdict
 
 
-def write(terminal: Any, settings: Settings, rows: Sequence[Mapping[str, Any]]) -> None:
+def write(terminal: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the matrix of all verdicts, the workers' included."""
     from pytest_modelport.reports.terminal import render
 
     terminal.section("modelport", sep="=")
     writer = terminal._tw
     terminal.write_line(render([Verdict.from_dict(row) for row in rows], width=writer.fullwidth, color=writer.hasmarkup))
-    if settings.benchmark:
-        terminal.write_line("--benchmark: this version has no latency check, so nothing was timed against a budget")

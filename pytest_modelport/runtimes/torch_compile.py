@@ -49,6 +49,10 @@ class CompiledSession:
         self._session, self._backend = session, backend
         self.options = {**session.options, **options}
 
+    def prepare(self, feed: Feed) -> Callable[[], Any]:
+        """The compiled call alone."""
+        return self._session.prepare(feed)
+
     def run(self, feed: Feed) -> Answer:
         """One call. Raises `NothingCompiled` when eager gave the answer."""
         before = self._backend.calls

@@ -1,0 +1,172 @@
+"""Latency: is the port fast enough, and can that be known here?
+
+Asked with `--benchmark`, or where a budget is given. A budget is kept, broken, or not decidable on this machine now; a port
+that is wrong is not timed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pytest_modelport import artifact
+from pytest_modelport.bench import Bench
+from pytest_modelport.budget import ALPHA
+from pytest_modelport.cleanroom.room import RoomEnded
+from pytest_modelport.measuring import Runs, Timed, milliseconds, paired, runs, warm_up
+from pytest_modelport.release import place
+from pytest_modelport.sequential import Side, SignTest, needed
+from pytest_modelport.stopped import Stopped, stopped
+from pytest_modelport.verdict import Outcome, Stage, Verdict
+
+DEFAULT = False
+#: A wrong answer is not worth timing.
+ONLY_GREEN = True
+
+#: Seconds for each question, and before it is asked a second time.
+_SECONDS, _PAUSE = 10.0, 2.0
+#: Runs without a budget: enough for a median, and a plot.
+_PLAIN_RUNS = 60
+#: A comparison that nobody has set a limit for: this ratio decides how many pairs it takes, and no more.
+_PLAIN_MARGIN = 1.05
+
+
+def run(bench: Bench) -> Iterator[Verdict]:
+    """One verdict for the port's own times, and one for each comparison."""
+    beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if beside > 1:
+        reason = f"not timed beside {beside - 1} other workers: run it alone, with -n 0"
+        yield bench.verdict("latency", Stage.BUDGET, Outcome.INCONCLUSIVE, reason)
+        return
+    budget = bench.case.latency
+    try:
+        with bench.session() as port:
+            first = port.prepare(bench.feed(bench.case.calls[0]), bench.case.seed)
+            warm = warm_up(port)
+            about: dict[str, Any] = {
+                "load_ms": round(port.load_seconds * 1e3, 3),
+                "first_ms": round(first.wall * 1e3, 3),
+                "warm_up": warm,
+            }
+            about |= {"threads": bench.case.threads, "device": bench.route.device}
+            yield _twice(lambda: _absolute(bench, port, about))
+            if budget.speedup is not None or not budget.given:
+                with bench.session("eager") as eager:
+                    _ready(bench, eager)
+                    yield _twice(lambda: _against_eager(bench, port, eager))
+            if budget.regression is not None:
+                yield from _since_release(bench, port)
+    except RoomEnded as ended:
+        raise stopped(Stage.RUN, ended.ending, "timing the port") from None
+
+
+def _ready(bench: Bench, session: Any) -> None:
+    session.prepare(bench.feed(bench.case.calls[0]), bench.case.seed)
+    warm_up(session)
+
+
+def _twice(ask: Callable[[], Verdict]) -> Verdict:
+    """Asked again, once, where the machine did not let it be known."""
+    verdict = ask()
+    if verdict.outcome is not Outcome.INCONCLUSIVE:
+        return verdict
+    time.sleep(_PAUSE)
+    return ask()
+
+
+def _absolute(bench: Bench, port: Timed, about: dict[str, Any]) -> Verdict:
+    """The percentiles that have a budget; the median where none has."""
+    limits = dict(bench.case.latency.percentiles) or {0.5: math.inf}
+    count = max(_PLAIN_RUNS, *(needed(share, ALPHA) + 5 for share in limits))
+    found = runs(port, count, _SECONDS, alone=bench.case.threads == 1 and bench.route.device == "cpu")
+    walls = found.walls
+    evidence = {**about, "runs": len(walls), "busy": found.busy, "runs_ms": milliseconds(walls), "percentiles": {}}
+    words, outcomes = [], []
+    for share, limit in limits.items():
+        outcome, word, row = _percentile(found, share, limit)
+        evidence["percentiles"][f"p{share * 100:g}"] = row
+        words.append(word)
+        outcomes.append(outcome)
+    if found.busy:
+        words.append(f"the machine was busy: {found.busy}")
+    worst = max(outcomes, key=lambda outcome: outcome.severity)
+    words.append(
+        f"{1 / walls[len(walls) // 2]:.4g} calls a second, first call {about['first_ms']} ms, load {about['load_ms']} ms"
+    )
+    return bench.verdict("latency", Stage.BUDGET, worst, "; ".join(words), evidence)
+
+
+def _percentile(found: Runs, share: float, limit: float) -> tuple[Outcome, str, dict[str, Any]]:
+    """One percentile beside its budget in milliseconds; infinite where there is none."""
+    value, low, high = (number * 1e3 for number in found.bounds(share, ALPHA))
+    name, known = f"p{share * 100:g}", math.isfinite(high)
+    word = f"{name} is {value:.3g} ms ({low:.3g} to {high:.3g})" if known else f"{name} takes more runs than {len(found.walls)}"
+    row = {"ms": round(value, 4), "low": _finite(low), "high": _finite(high), "budget": _finite(limit)}
+    if math.isinf(limit):
+        return (Outcome.PASSED if known else Outcome.INCONCLUSIVE), word, row
+    if high <= limit:
+        return Outcome.PASSED, f"{word}, the budget {limit:g}", row
+    if low > limit and not found.busy:
+        return Outcome.FAILED, f"{word}, over the budget of {limit:g}", row
+    return Outcome.INCONCLUSIVE, f"{word}: not known to be within {limit:g}", row
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def _against_eager(bench: Bench, port: Timed, eager: Timed) -> Verdict:
+    """Fast enough: the port's share of eager's time lies below 1 / budget."""
+    wanted = bench.case.latency.speedup
+    test = paired(port, eager, 1 / wanted if wanted else 1 / _PLAIN_MARGIN, ALPHA, _SECONDS, bench.case.seed)
+    low, high = test.interval
+    word = f"{1 / test.ratio:.3g}x as fast as eager ({1 / high:.3g} to {1 / low if low else math.inf:.3g})"
+    evidence = {**_evidence(test), "speedup_vs_eager": round(1 / test.ratio, 3), "budget": wanted}
+    if wanted is None:
+        return bench.verdict("latency", Stage.BUDGET, Outcome.PASSED, word, evidence)
+    return _compared(bench, test, word, f"{wanted:g}x", evidence)
+
+
+def _against_release(bench: Bench, port: Timed, old: Timed) -> Verdict:
+    """Not slower than the last release's artifact, called beside it, by more than the budget."""
+    wanted = bench.case.latency.regression or 1.0
+    test = paired(port, old, wanted, ALPHA, _SECONDS, bench.case.seed)
+    low, high = test.interval
+    word = f"takes {test.ratio:.3g}x as long as the last release ({low:.3g} to {high:.3g})"
+    return _compared(bench, test, word, f"{wanted:g}x", {**_evidence(test), "ratio": round(test.ratio, 4), "budget": wanted})
+
+
+def _evidence(test: SignTest) -> dict[str, Any]:
+    return {"pairs": len(test.logs), "above": test.above, "below": test.below, "margin": round(test.margin, 4)}
+
+
+def _compared(bench: Bench, test: SignTest, word: str, limit: str, evidence: dict[str, Any]) -> Verdict:
+    if test.decided is Side.BELOW:
+        return bench.verdict("latency", Stage.BUDGET, Outcome.PASSED, f"{word}, the budget {limit}", evidence)
+    if test.decided is Side.ABOVE:
+        return bench.verdict("latency", Stage.BUDGET, Outcome.FAILED, f"{word}: the budget is {limit}", evidence)
+    reason = f"{word}: {len(test.logs)} pairs do not tell on which side of {limit}; a quieter machine or a wider budget would"
+    return bench.verdict("latency", Stage.BUDGET, Outcome.INCONCLUSIVE, reason, evidence)
+
+
+def _since_release(bench: Bench, port: Timed) -> Iterator[Verdict]:
+    """The last release's artifact of this route, opened as this one is and called beside it. Raises `Stopped`."""
+    home = bench.case.latency.baseline
+    if home is None:
+        reason = "max_regression not asked: no last release; give --modelport-baseline=DIR (none for the first one)"
+        yield bench.verdict("latency", Stage.BUDGET, Outcome.SKIPPED, reason)
+        return
+    folder = place(home, bench.route)
+    if not (folder / artifact.MANIFEST).is_file():
+        yield bench.verdict("latency", Stage.BUDGET, Outcome.PASSED, f"new: no last release to be slower than in {folder}")
+        return
+    try:
+        old = artifact.load(folder)
+    except artifact.CorruptArtifact as error:
+        raise Stopped(Stage.BUDGET, Outcome.ERROR, f"the last release's artifact is not what was released: {error}") from None
+    with bench.beside(old) as session:
+        _ready(bench, session)
+        yield _twice(lambda: _against_release(bench, port, session))

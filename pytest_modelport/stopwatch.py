@@ -1,0 +1,63 @@
+"""Timing calls where they are made: wall clock, processor time, and whether the machine took the processor away."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_modelport.contract import Session
+from pytest_modelport.feed import Feed
+
+try:
+    import resource
+except ImportError:  # Windows keeps no such count
+    resource = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Lap:
+    """One call. wall, cpu: seconds, by one clock for all processes of the machine. preempted: how often it had to wait."""
+
+    wall: float
+    cpu: float
+    preempted: int
+
+    def to_list(self) -> list[Any]:
+        return [self.wall, self.cpu, self.preempted]
+
+
+def prepared(session: Session, feed: Feed) -> Callable[[], Any]:
+    """The bare call of a session with these inputs, without what Modelport does around it where the runtime offers that."""
+    prepare = getattr(session, "prepare", None)
+    if prepare is None:
+        return lambda: session.run(feed)
+    call: Callable[[], Any] = prepare(feed)
+    return call
+
+
+def laps(call: Callable[[], Any], count: int, warm: int = 0) -> list[Lap]:
+    """Time `count` calls after `warm` others. The garbage collector waits meanwhile."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for _ in range(warm):
+            call()
+        return [_lap(call) for _ in range(count)]
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _lap(call: Callable[[], Any]) -> Lap:
+    waited, cpu, started = _waited(), time.process_time_ns(), time.perf_counter_ns()
+    call()
+    ended, cpu_ended = time.perf_counter_ns(), time.process_time_ns()
+    return Lap((ended - started) / 1e9, (cpu_ended - cpu) / 1e9, _waited() - waited)
+
+
+def _waited() -> int:
+    """Involuntary context switches of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else 0
