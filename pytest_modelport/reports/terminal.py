@@ -31,6 +31,8 @@ def render(verdicts: Sequence[Verdict], *, width: int, color: bool) -> str:
         legacy_windows=False,
     )
     console.print(_table(verdicts, reasons=width >= _WIDE))
+    for line in times(verdicts):
+        console.print(line, highlight=False, markup=False)
     for line in footer(verdicts):
         console.print(line, style="yellow" if color else "", highlight=False, markup=False)
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -92,6 +94,12 @@ def _share(verdict: Verdict) -> float | None:
     if allowance is None or needs is None or verdict.evidence.get("comparison", {}).get("count") == 0:
         return None
     return float(needs) / float(allowance.get("factor", 1.0))
+
+
+def times(verdicts: Sequence[Verdict]) -> list[str]:
+    """What was timed: a line for each question, whether it has a budget or not."""
+    timed = [verdict for verdict in verdicts if verdict.check == "latency"]
+    return [f"{verdict.subject} {verdict.route.id}: {verdict.reason}" for verdict in timed] + [""] * bool(timed)
 
 
 def footer(verdicts: Sequence[Verdict]) -> list[str]:
