@@ -26,14 +26,31 @@ class Side(Enum):
     ABOVE = "above"
 
 
-def e_value(hits: int, count: int) -> float:
-    """How much more likely so many hits are under a uniform mixture of p in (1/2, 1) than under p = 1/2.
+class Evidence:
+    """How much more likely the hits so far are under a uniform mixture of p in (1/2, 1) than under p = 1/2.
 
-    2**(n + 1) * B(k + 1, n - k + 1) * P(Binomial(n + 1, 1/2) <= k), by the integral of p**k (1 - p)**(n - k).
+    With k hits of n: 2**(n + 1) * B(k + 1, n - k + 1) * P(Binomial(n + 1, 1/2) <= k), by the integral of p**k (1 - p)**(n - k).
     """
-    beta = math.lgamma(hits + 1) + math.lgamma(count - hits + 1) - math.lgamma(count + 2)
-    tail = binomial_below(hits + 1, count + 1, 0.5)
-    return math.exp((count + 1) * math.log(2) + beta + math.log(tail)) if tail else 0.0
+
+    def __init__(self) -> None:
+        self.hits = self.count = 0
+        self._tail = 0.5  # P(Binomial(count + 1, 1/2) <= hits), kept up to date instead of summed anew
+
+    def add(self, hit: bool) -> float:  # noqa: FBT001 - it is what it is
+        """One more. Returns the ratio."""
+        if hit:
+            self._tail += math.exp(_log_half(self.hits + 1, self.count + 1)) / 2
+        else:
+            self._tail -= math.exp(_log_half(self.hits, self.count + 1)) / 2
+        self.hits += hit
+        self.count += 1
+        beta = math.lgamma(self.hits + 1) + math.lgamma(self.count - self.hits + 1) - math.lgamma(self.count + 2)
+        return math.exp((self.count + 1) * math.log(2) + beta) * max(self._tail, 0.0)
+
+
+def _log_half(hits: int, count: int) -> float:
+    """Log P(Binomial(count, 1/2) = hits)."""
+    return math.lgamma(count + 1) - math.lgamma(hits + 1) - math.lgamma(count - hits + 1) - count * math.log(2)
 
 
 def binomial_below(hits: int, count: int, p: float) -> float:
@@ -55,8 +72,8 @@ class SignTest:
     margin: float
     alpha: float = 0.01
     logs: list[float] = field(default_factory=list)
-    above: int = 0
-    below: int = 0
+    above: Evidence = field(default_factory=Evidence)
+    below: Evidence = field(default_factory=Evidence)
     decided: Side | None = None
 
     def add(self, ratio: float) -> Side | None:
@@ -64,13 +81,11 @@ class SignTest:
         if not (math.isfinite(ratio) and ratio > 0):
             raise ValueError(f"ratio {ratio!r}: times must be positive")
         self.logs.append(math.log(ratio))
-        self.above += ratio > self.margin
-        self.below += ratio < self.margin
-        count = len(self.logs)
-        if self.decided is None and count >= LEAST:
-            if e_value(self.above, count) >= 1 / self.alpha:
+        above, below = self.above.add(ratio > self.margin), self.below.add(ratio < self.margin)
+        if self.decided is None and len(self.logs) >= LEAST:
+            if above >= 1 / self.alpha:
                 self.decided = Side.ABOVE
-            elif e_value(self.below, count) >= 1 / self.alpha:
+            elif below >= 1 / self.alpha:
                 self.decided = Side.BELOW
         return self.decided
 

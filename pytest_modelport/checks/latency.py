@@ -140,7 +140,7 @@ def _against_release(bench: Bench, port: Timed, old: Timed) -> Verdict:
 
 
 def _evidence(test: SignTest) -> dict[str, Any]:
-    return {"pairs": len(test.logs), "above": test.above, "below": test.below, "margin": round(test.margin, 4)}
+    return {"pairs": len(test.logs), "above": test.above.hits, "below": test.below.hits, "margin": round(test.margin, 4)}
 
 
 def _compared(bench: Bench, test: SignTest, word: str, limit: str, evidence: dict[str, Any]) -> Verdict:

@@ -10,20 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_modelport.sequential import LEAST, Side, SignTest, binomial_below, bounds, e_value, needed, quantile
+from pytest_modelport.sequential import LEAST, Evidence, Side, SignTest, binomial_below, bounds, needed, quantile
 
 ALPHA = 0.01
 
 
-@given(st.integers(1, 40).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
-def test_the_e_value_is_the_integral_it_stands_for(case):
-    hits, count = case
+@given(st.lists(st.booleans(), min_size=1, max_size=40))
+def test_the_evidence_is_the_integral_it_stands_for(seen):
+    hits, count, evidence = sum(seen), len(seen), Evidence()
+    found = [evidence.add(hit) for hit in seen][-1]
     # the integral of 2 p**k (1-p)**(n-k) over (1/2, 1), by the binomial theorem in exact fractions
     total = sum(
         Fraction((-1) ** power * math.comb(count - hits, power), hits + power + 1) * (1 - Fraction(1, 2 ** (hits + power + 1)))
         for power in range(count - hits + 1)
     )
-    assert e_value(hits, count) == pytest.approx(float(2 * total * 2**count), rel=1e-9)
+    assert found == pytest.approx(float(2 * total * 2**count), rel=1e-9)
 
 
 @pytest.mark.parametrize(("hits", "count", "p"), [(0, 5, 0.5), (3, 7, 0.5), (90, 100, 0.95), (8, 7, 0.5)])
