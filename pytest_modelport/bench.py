@@ -213,6 +213,21 @@ class Bench:
         self._import(room)
         return room.constants(self.format, self.artifact.folder, self.case.timeout)
 
+    def memory(self, calls: int) -> tuple[int, int]:
+        """Bytes of a clean room that has imported the runtime, and at most while it opens the artifact and makes some calls.
+
+        Raises `RoomEnded`.
+        """
+        limit, runtime = self.case.timeout, shelf.runtime(self.runtime)
+        with self.workspace.room_for_one(self.case.threads, self.environment) as room:
+            self._import(room)
+            room.request(limit, op="preload", modules=[*runtime.REQUIRES, *getattr(runtime, "PRELOAD", ())])
+            before = int(room.request(limit, op="memory")["now"])
+            with room.open(self.runtime, self.artifact.folder, self._setting(self.runtime), limit) as session:
+                session.prepare(self.feed(self.case.calls[0]), self.case.seed)
+                session.laps(calls)
+                return before, int(room.request(limit, op="memory")["peak"])
+
     def traced(self, step: int) -> list[Signature]:
         """Signatures of every value the port computes in one call, after the calls before it. Raises `RoomEnded`."""
         room, setting = self.workspace.room(self.case.threads, self.environment), self._setting(self.runtime)

@@ -19,30 +19,76 @@ _MEDIAN = 0.5
 #: Margins below this are smaller than what two builds of the same program differ by.
 LEAST_MARGIN = 0.02
 _PERCENTILE = re.compile(r"p(\d+(?:\.\d+)?)_ms")
-_KNOWN = ("p50_ms", "p95_ms", "p99_ms", "speedup_vs_eager", "max_regression")
+_KNOWN = ("p50_ms", "p95_ms", "p99_ms", "load_ms", "first_ms", "speedup_vs_eager", "max_regression")
 
 
 @dataclass(frozen=True)
 class Latency:
     """percentiles: milliseconds that each may take, by share (0.95). speedup: how many times as fast as eager it must be.
 
-    regression: how many times as long as the last release's artifact it may take (1.05). baseline: the folder that
-    has it, by route.
+    regression: how many times as long as the last release's artifact it may take (1.05). baseline: the folder that has it, by
+    route. load_ms, first_ms: milliseconds to open the artifact, and of the first call.
     """
 
     percentiles: Mapping[float, float] = field(default_factory=dict)
     speedup: float | None = None
     regression: float | None = None
     baseline: Path | None = None
+    load_ms: float | None = None
+    first_ms: float | None = None
 
     @property
     def given(self) -> bool:
         """Whether anything is limited."""
-        return bool(self.percentiles) or self.speedup is not None or self.regression is not None
+        others = (self.speedup, self.regression, self.load_ms, self.first_ms)
+        return bool(self.percentiles) or any(limit is not None for limit in others)
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """latency: what calls may take. size_mb: megabytes (10**6 bytes) of files. parameters: numbers stored in them. memory_mb:
+    megabytes that the process of a session may take more than before it opened the artifact.
+    """
+
+    latency: Latency = field(default_factory=Latency)
+    size_mb: float | None = None
+    parameters: float | None = None
+    memory_mb: float | None = None
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """The checks that hold a port to what is limited."""
+        size = self.size_mb is not None or self.parameters is not None
+        asked = {"size": size, "memory": self.memory_mb is not None, "latency": self.latency.given}
+        return tuple(name for name, wanted in asked.items() if wanted)
+
+
+Given = Mapping[str, Any] | None
+
+
+def budgets_of(latency: Given = None, size: Given = None, memory: Given = None, baseline: Path | None = None) -> Budgets:
+    """Budgets as a user writes them: latency as `latency_of`, size `{"mb": 5, "parameters": 1e6}`, memory `{"mb": 200}`.
+
+    Raises `UsageError`.
+    """
+    bytes_, kept = _read("size", size, ("mb", "parameters")), _read("memory", memory, ("mb",))
+    return Budgets(latency_of(latency, baseline), bytes_.get("mb"), bytes_.get("parameters"), kept.get("mb"))
+
+
+def _read(name: str, given: Given, known: tuple[str, ...]) -> dict[str, float]:
+    if given is not None and not isinstance(given, Mapping):
+        raise UsageError(f"{name} is {given!r}: give a dict with {' and '.join(map(repr, known))}")
+    for key in given or {}:
+        if key not in known:
+            raise unknown(f"{name} budget", key, known)
+    return {key: _positive(f"{name} {key}", value) for key, value in (given or {}).items()}
 
 
 def latency_of(given: Mapping[str, Any] | None, baseline: Path | None = None) -> Latency:
-    """Budgets as a user writes them: `{"p95_ms": 5, "speedup_vs_eager": 1.3, "max_regression": "5%"}`. Raises `UsageError`."""
+    """What calls may take: `{"p95_ms": 5, "load_ms": 300, "speedup_vs_eager": 1.3, "max_regression": "5%"}`.
+
+    Raises `UsageError`.
+    """
     if given is not None and not isinstance(given, Mapping):
         raise UsageError(f"latency is {given!r}: give a dict such as {{'p95_ms': 5}}")
     percentiles: dict[float, float] = {}
@@ -54,9 +100,10 @@ def latency_of(given: Mapping[str, Any] | None, baseline: Path | None = None) ->
             others[key] = value
         else:
             raise unknown("latency budget", key, _KNOWN)
-    speedup = _positive("speedup_vs_eager", others["speedup_vs_eager"]) if "speedup_vs_eager" in others else None
+    limits = {key: _positive(key, others[key]) for key in ("load_ms", "first_ms", "speedup_vs_eager") if key in others}
     regression = _margin(others["max_regression"]) if "max_regression" in others else None
-    return Latency(percentiles, speedup, regression, baseline)
+    speedup, load, first = (limits.get(key) for key in ("speedup_vs_eager", "load_ms", "first_ms"))
+    return Latency(percentiles, speedup, regression, baseline, load, first)
 
 
 def _share(percent: str) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_modelport.budget import Latency
+from pytest_modelport.budget import Budgets
 from pytest_modelport.dims import Shapes
 from pytest_modelport.sample import Call
 from pytest_modelport.searching import Search
@@ -27,7 +27,7 @@ class Case:
     key: the subject's fingerprint; equal keys share references and exports. artifact: a file to prove instead of exporting.
     timeout: seconds for each export, opening and call. threads: of the port's session. factory: makes another instance.
     imports: modules whose import registers what an artifact needs (custom operators). search: how further samples are found.
-    latency: what calls may take.
+    budgets: what the port may cost.
     """
 
     module: nn.Module
@@ -45,7 +45,7 @@ class Case:
     factory: Callable[[], nn.Module] | None = None
     imports: tuple[str, ...] = ()
     search: Search = field(default_factory=Search)
-    latency: Latency = field(default_factory=Latency)
+    budgets: Budgets = field(default_factory=Budgets)
 
     def fresh(self) -> nn.Module:
         """Another instance of the subject, in the same modes: the user's factory's where there is one, else a copy.

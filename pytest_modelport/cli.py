@@ -103,7 +103,7 @@ def _verify(options: argparse.Namespace) -> int:
         targets=targets,
         devices=[options.device],
         dynamic_shapes="infer" if dynamic else None,
-        checks=None if recipe is None else ["shapes"],
+        checks=None if recipe is None else ["parity", "shapes"],
         replay=recipe,
         workdir=options.workdir,
         in_process=options.in_process,

@@ -44,7 +44,10 @@ def export(
             try:
                 exported = maker.export(request)
             except Exception as error:
-                raise refused(error, [item.name for item in case.inputs.tensors], watched) from error
+                said = refused(error, [item.name for item in case.inputs.tensors], watched)
+                if said is error:
+                    raise
+                raise said from error
         open_as_asked(exported, case.shapes, watched)
         manifest = exported.manifest(format_name, maker.KIND, request)
         artifact.seal(folder, replace(manifest, guards=watched.assumed()))

@@ -13,7 +13,7 @@ from typing import Any
 from pytest_modelport import __version__, shelf
 from pytest_modelport.availability import preload, unavailable
 from pytest_modelport.bench import Bench
-from pytest_modelport.budget import Latency, latency_of
+from pytest_modelport.budget import Budgets, budgets_of
 from pytest_modelport.case import Case
 from pytest_modelport.dims import Shapes
 from pytest_modelport.environments import Environment, declared, require
@@ -31,6 +31,7 @@ from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
 from pytest_modelport.workspace import Workspace
 
 TIMEOUT = 600.0
+_NO_FORK = "no fork on this system or with CUDA in use: exports run in this process, one after the other"
 
 
 def verify(
@@ -59,6 +60,8 @@ def verify(
     search_seconds: float = Search.seconds,
     replay: Mapping[str, Any] | None = None,
     latency: Mapping[str, Any] | None = None,
+    size: Mapping[str, Any] | None = None,
+    memory: Mapping[str, Any] | None = None,
     baseline: str | Path | None = None,
     in_process: bool = False,
 ) -> Report:
@@ -79,9 +82,9 @@ def verify(
     NaN, infinities, huge numbers). domains: bounds of inputs by name, `{"input_ids": (0, 30521)}`. replay: the one sample to
     make instead, a `recipe`. search_seconds: for the subject to try them, for each port, and to shrink what fails.
 
-    latency: budgets that the check of this name holds the port to, such as `{"p95_ms": 5, "speedup_vs_eager": 1.3,
-    "max_regression": "5%"}`; baseline: a folder with the last release's artifacts by route, which the last of
-    them is about.
+    Budgets, each held by the check of its name: latency `{"p95_ms": 5, "load_ms": 300, "speedup_vs_eager": 1.3,
+    "max_regression": "5%"}`, size `{"mb": 5, "parameters": 1e6}`, memory `{"mb": 200}`. baseline: a folder with the last
+    release's artifacts by route, which max_regression is about.
 
     A bad port is a verdict. Raises `UsageError` when the request itself makes no sense.
     """
@@ -99,7 +102,7 @@ def verify(
         timeout=timeout,
         imports=imports,
         search=search_of(examples, domain, domains or {}, None if replay is None else Recipe(replay), search_seconds),
-        latency=latency_of(latency, Path(baseline) if baseline is not None else None),
+        budgets=budgets_of(latency, size, memory, Path(baseline) if baseline is not None else None),
     )
     asked = asked or checks_for(case)
     files = artifacts_of(artifact, routes)
@@ -138,7 +141,7 @@ def checks_for(case: Case) -> tuple[str, ...]:
     """The checks of a subject for which none is named: the default ones, and those that what the user said calls for."""
     search = case.search
     sought = search.wanted or (case.shapes.dynamic and search.examples)
-    return (*default_checks(), *(("shapes",) if sought else ()), *(("latency",) if case.latency.given else ()))
+    return (*default_checks(), *(("shapes",) if sought else ()), *case.budgets.checks)
 
 
 def case_of(
@@ -155,11 +158,10 @@ def case_of(
     name: str = "",
     imports: Sequence[str] = (),
     search: Search | None = None,
-    latency: Latency | None = None,
+    budgets: Budgets | None = None,
 ) -> Case:
     """Everything the user said about the subject, checked. Raises `UsageError`."""
     from pytest_modelport import subject
-    from pytest_modelport.dims import normalise
     from pytest_modelport.loading import load
     from pytest_modelport.sampling import samples_of
 
@@ -170,15 +172,8 @@ def case_of(
         raise UsageError(f"no inputs for {type(module).__name__}: give args, or let the factory return (module, args)")
     given = loaded.sample if unsaid and loaded.sample is not None else Sample.of(args, kwargs)
     first = subject.inputs(module, given)
-    shaped = tuple((item.name, item.path, item.tensor.dim()) for item in first.tensors)
-    notes = (*loaded.notes, *subject.modes(module))
-    if isinstance(dynamic_shapes, str):
-        shapes, found = _inferred(dynamic_shapes, module, first, timeout)
-        notes = (*notes, found)
-    else:
-        shapes = normalise(dynamic_shapes, shaped, first.parameters)
-    if not forks():
-        notes = (*notes, "no fork on this system or with CUDA in use: exports run in this process, one after the other")
+    shapes, found = _shapes(dynamic_shapes, module, first, timeout)
+    notes = (*loaded.notes, *subject.modes(module), *found, *(() if forks() else (_NO_FORK,)))
     case = Case(
         module=module,
         inputs=first,
@@ -194,7 +189,7 @@ def case_of(
         factory=loaded.factory,
         imports=imports_of(imports),
         search=search or Search(),
-        latency=latency or Latency(),
+        budgets=budgets or Budgets(),
     )
     others, left_out = samples_of(_made(case, samples), first.sample)
     further = tuple(subject.inputs(module, sample).sample for sample in others)
@@ -216,14 +211,18 @@ def _made(case: Case, samples: Iterable[Any]) -> Iterable[Any]:
     return [space.build(sample) if isinstance(sample, Recipe) else sample for sample in samples]
 
 
-def _inferred(asked: str, module: Any, inputs: Any, timeout: float) -> tuple[Shapes, str]:
-    """What the subject lets vary, and a note that can be pasted into the test. Raises `UsageError` for another word."""
+def _shapes(asked: Any, module: Any, inputs: Any, timeout: float) -> tuple[Shapes, tuple[str, ...]]:
+    """Which dims may vary, and a note that can be pasted into the test where the subject said it. Raises `UsageError`."""
+    from pytest_modelport.dims import normalise
     from pytest_modelport.infer import inferred, pasted
 
+    if not isinstance(asked, str):
+        shaped = tuple((item.name, item.path, item.tensor.dim()) for item in inputs.tensors)
+        return normalise(asked, shaped, inputs.parameters), ()
     if asked != "infer":
         raise unknown("dynamic_shapes", asked, ("infer",))
     shapes = inferred(module, inputs, timeout)
-    return shapes, f"dynamic_shapes={pasted(shapes)} (inferred)"
+    return shapes, (f"dynamic_shapes={pasted(shapes)} (inferred)",)
 
 
 def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str]) -> list[Verdict]:
@@ -235,7 +234,7 @@ def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str])
         if absent is not None:
             return [absent]
         for name in checks:
-            if getattr(shelf.check(name), "ONLY_GREEN", False) and not all(verdict.passed for verdict in verdicts):
+            if getattr(shelf.check(name), "ONLY_GREEN", False) and any(_wrong(verdict) for verdict in verdicts):
                 continue
             started = time.perf_counter()
             found, ended = _asked(bench, name)
@@ -250,6 +249,11 @@ def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str])
     if not all(verdict.passed for verdict in verdicts) and "artifact" in bench.__dict__:
         workspace.keep(bench.artifact.folder)
     return verdicts
+
+
+def _wrong(verdict: Verdict) -> bool:
+    """Whether this says that the port is not the subject, rather than that it costs too much."""
+    return not verdict.passed and verdict.stage is not Stage.BUDGET
 
 
 def _asked(bench: Bench, check: str) -> tuple[list[Verdict], bool]:

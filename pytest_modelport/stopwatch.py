@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pytest_modelport.contract import Session
@@ -56,6 +58,19 @@ def _lap(call: Callable[[], Any]) -> Lap:
     call()
     ended, cpu_ended = time.perf_counter_ns(), time.process_time_ns()
     return Lap((ended - started) / 1e9, (cpu_ended - cpu) / 1e9, _waited() - waited)
+
+
+def memory() -> tuple[int, int]:
+    """Bytes that this process has in memory now, and had at most since this was asked last.
+
+    Where the system does not let the highest value be forgotten, it is that of the process's whole life. Raises `OSError` where
+    the system does not say (anything but Linux).
+    """
+    rows = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    now, peak = (int(rows[key].split()[0]) * 1024 for key in ("VmRSS", "VmHWM"))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return now, peak
 
 
 def _waited() -> int:

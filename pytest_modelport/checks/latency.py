@@ -30,6 +30,8 @@ ONLY_GREEN = True
 _SECONDS, _PAUSE = 10.0, 2.0
 #: Runs without a budget: enough for a median, and a plot.
 _PLAIN_RUNS = 60
+#: How often what happens once is tried.
+_TRIES = 5
 #: A comparison that nobody has set a limit for: this ratio decides how many pairs it takes, and no more.
 _PLAIN_MARGIN = 1.05
 
@@ -41,7 +43,7 @@ def run(bench: Bench) -> Iterator[Verdict]:
         reason = f"not timed beside {beside - 1} other workers: run it alone, with -n 0"
         yield bench.verdict("latency", Stage.BUDGET, Outcome.INCONCLUSIVE, reason)
         return
-    budget = bench.case.latency
+    budget = bench.case.budgets.latency
     try:
         with bench.session() as port:
             first = port.prepare(bench.feed(bench.case.calls[0]), bench.case.seed)
@@ -53,6 +55,7 @@ def run(bench: Bench) -> Iterator[Verdict]:
             }
             about |= {"threads": bench.case.threads, "device": bench.route.device}
             yield _twice(lambda: _absolute(bench, port, about))
+            yield from _once(bench, about)
             if budget.speedup is not None or not budget.given:
                 with bench.session("eager") as eager:
                     _ready(bench, eager)
@@ -79,7 +82,7 @@ def _twice(ask: Callable[[], Verdict]) -> Verdict:
 
 def _absolute(bench: Bench, port: Timed, about: dict[str, Any]) -> Verdict:
     """The percentiles that have a budget; the median where none has."""
-    limits = dict(bench.case.latency.percentiles) or {0.5: math.inf}
+    limits = dict(bench.case.budgets.latency.percentiles) or {0.5: math.inf}
     count = max(_PLAIN_RUNS, *(needed(share, ALPHA) + 5 for share in limits))
     found = runs(port, count, _SECONDS, alone=bench.case.threads == 1 and bench.route.device == "cpu")
     walls = found.walls
@@ -97,6 +100,24 @@ def _absolute(bench: Bench, port: Timed, about: dict[str, Any]) -> Verdict:
         f"{1 / walls[len(walls) // 2]:.4g} calls a second, first call {about['first_ms']} ms, load {about['load_ms']} ms"
     )
     return bench.verdict("latency", Stage.BUDGET, worst, "; ".join(words), evidence)
+
+
+def _once(bench: Bench, about: dict[str, Any]) -> Iterator[Verdict]:
+    """What happens once in a session's life. Over its budget it is tried again: the fastest of several is the port's own."""
+    budget = bench.case.budgets.latency
+    for key, word, limit in (("load_ms", "opening", budget.load_ms), ("first_ms", "the first call", budget.first_ms)):
+        if limit is None:
+            continue
+        tried = [about[key]]
+        while min(tried) > limit and len(tried) < _TRIES:
+            with bench.session() as again:
+                first = again.prepare(bench.feed(bench.case.calls[0]), bench.case.seed).wall * 1e3
+                tried.append(round(again.load_seconds * 1e3 if key == "load_ms" else first, 3))
+        evidence = {"tried_ms": tried, "budget": limit}
+        outcome = Outcome.PASSED if min(tried) <= limit else Outcome.FAILED
+        said = f"{word} takes {min(tried):.4g} ms, the budget {limit:g}"
+        said += f" (the fastest of {len(tried)})" if len(tried) > 1 else ""
+        yield bench.verdict("latency", Stage.BUDGET, outcome, said, evidence)
 
 
 def _percentile(found: Runs, share: float, limit: float) -> tuple[Outcome, str, dict[str, Any]]:
@@ -120,7 +141,7 @@ def _finite(value: float) -> float | None:
 
 def _against_eager(bench: Bench, port: Timed, eager: Timed) -> Verdict:
     """Fast enough: the port's share of eager's time lies below 1 / budget."""
-    wanted = bench.case.latency.speedup
+    wanted = bench.case.budgets.latency.speedup
     test = paired(port, eager, 1 / wanted if wanted else 1 / _PLAIN_MARGIN, ALPHA, _SECONDS, bench.case.seed)
     low, high = test.interval
     word = f"{1 / test.ratio:.3g}x as fast as eager ({1 / high:.3g} to {1 / low if low else math.inf:.3g})"
@@ -132,7 +153,7 @@ def _against_eager(bench: Bench, port: Timed, eager: Timed) -> Verdict:
 
 def _against_release(bench: Bench, port: Timed, old: Timed) -> Verdict:
     """Not slower than the last release's artifact, called beside it, by more than the budget."""
-    wanted = bench.case.latency.regression or 1.0
+    wanted = bench.case.budgets.latency.regression or 1.0
     test = paired(port, old, wanted, ALPHA, _SECONDS, bench.case.seed)
     low, high = test.interval
     word = f"takes {test.ratio:.3g}x as long as the last release ({low:.3g} to {high:.3g})"
@@ -154,7 +175,7 @@ def _compared(bench: Bench, test: SignTest, word: str, limit: str, evidence: dic
 
 def _since_release(bench: Bench, port: Timed) -> Iterator[Verdict]:
     """The last release's artifact of this route, opened as this one is and called beside it. Raises `Stopped`."""
-    home = bench.case.latency.baseline
+    home = bench.case.budgets.latency.baseline
     if home is None:
         reason = "max_regression not asked: no last release; give --modelport-baseline=DIR (none for the first one)"
         yield bench.verdict("latency", Stage.BUDGET, Outcome.SKIPPED, reason)

@@ -18,7 +18,7 @@ from pytest_modelport.contract import Converting, Session, Subject, Traceable, i
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import die_with_parent
 from pytest_modelport.setting import Setting
-from pytest_modelport.stopwatch import laps, prepared
+from pytest_modelport.stopwatch import laps, memory, prepared
 
 Reply = dict[str, Any]
 
@@ -52,6 +52,7 @@ class Worker:
             "convert": self._convert,
             "open": self._open,
             "run": self._run,
+            "memory": self._memory,
             "prepare": self._prepare,
             "time": self._time,
             "close": self._close,
@@ -107,6 +108,11 @@ class Worker:
         seeded(seed)
         answer = self._sessions[session].run(Feed(dict(zip(inputs, arrays, strict=True)), spec))
         return _write(answer, Path(out))
+
+    def _memory(self) -> Reply:
+        """What this process takes now and at most since this was asked last, in bytes."""
+        now, peak = memory()
+        return {"now": now, "peak": peak}
 
     def _prepare(self, session: int, inputs: dict[str, Any], file: str, spec: Any, seed: int) -> Reply:
         """Get ready to time one call, and make it once."""

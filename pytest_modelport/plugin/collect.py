@@ -30,7 +30,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(
         FIXTURE,
         [
-            pytest.param((route, portable.checks, portable.latency), id=route.id, marks=marks)
+            pytest.param((route, portable.checks, portable.budgets), id=route.id, marks=marks)
             for route, marks in portable.routes
         ],
         indirect=True,

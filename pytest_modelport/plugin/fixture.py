@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from pytest_modelport.budget import latency_of
 from pytest_modelport.errors import UsageError
 from pytest_modelport.plugin.collect import rerun, route_of, subject_of
 from pytest_modelport.plugin.keys import CALLS, SETTINGS, VERDICTS, WORKSPACE
@@ -17,13 +16,14 @@ from pytest_modelport.route import Route
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict, worst
 
 if TYPE_CHECKING:
+    from pytest_modelport.budget import Budgets
     from pytest_modelport.request import Artifacts
     from pytest_modelport.searching import Search
     from pytest_modelport.workspace import Workspace
 
 
-#: What the marker says of an item: its route, its checks where it names any, and its latency budgets.
-Asked = tuple[Route, tuple[str, ...] | None, Mapping[str, Any] | None]
+#: What the marker says of an item: its route, its checks where it names any, and its budgets.
+Asked = tuple[Route, tuple[str, ...] | None, Mapping[str, Any]]
 
 
 class Modelport:
@@ -31,7 +31,7 @@ class Modelport:
 
     def __init__(self, item: pytest.Item, asked: Asked, workspace: Workspace) -> None:
         self._item, self._workspace = item, workspace
-        self._route, self._checks, self._latency = asked
+        self._route, self._checks, self._budgets = asked
         self._settings: Settings = item.config.stash[SETTINGS]
         item.stash[CALLS] = 0
 
@@ -60,6 +60,8 @@ class Modelport:
         domains: Mapping[str, tuple[float, float]] | None = None,
         search_seconds: float | None = None,
         latency: Mapping[str, Any] | None = None,
+        size: Mapping[str, Any] | None = None,
+        memory: Mapping[str, Any] | None = None,
     ) -> Report:
         """Export the subject along this item's route and prove the artifact; fails the item when it is not green.
 
@@ -82,7 +84,7 @@ class Modelport:
                 threads=threads,
                 imports=imports,
                 search=self._search(examples, domain, domains, search_seconds),
-                latency=latency_of(self._latency if latency is None else latency, self._home(self._settings.baseline)),
+                budgets=self._limits({"latency": latency, "size": size, "memory": memory}),
                 timeout=self._settings.timeout if timeout is None else timeout,
             )
         except UsageError as error:
@@ -127,9 +129,9 @@ class Modelport:
             **options,
         )
         case = replace(case, artifact=artifacts_of(artifact, [self._route]).get(self._route.target))
-        checks = self._checks or pipeline.checks_for(case)
-        timed = ("latency",) if self._settings.benchmark or case.latency.given else ()
-        verdicts = pipeline.prove(self._workspace, case, self._route, tuple(dict.fromkeys((*checks, *timed))))
+        budgeted = (*case.budgets.checks, *(("latency",) if self._settings.benchmark else ()))
+        checks = dict.fromkeys((*(self._checks or pipeline.checks_for(case)), *budgeted))
+        verdicts = pipeline.prove(self._workspace, case, self._route, tuple(checks))
         self._release(verdicts)
         return verdicts
 
@@ -151,6 +153,13 @@ class Modelport:
             replay,
             self._settings.search_seconds if seconds is None else seconds,
         )
+
+    def _limits(self, given: Mapping[str, Any]) -> Budgets:
+        """The marker's budgets, and those of the call where it has any."""
+        from pytest_modelport.budget import budgets_of
+
+        said = {name: value for name, value in given.items() if value is not None}
+        return budgets_of(**{**self._budgets, **said}, baseline=self._home(self._settings.baseline))
 
     def _release(self, verdicts: list[Verdict]) -> None:
         """Put the artifact beside the others that passed."""

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from pytest_modelport import shelf
-from pytest_modelport.budget import latency_of
+from pytest_modelport.budget import budgets_of
 from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.plugin.keys import MARKER
 from pytest_modelport.plugin.options import Settings
 from pytest_modelport.request import NO_TRANSFORM, checks_of, device_of, names_of, transform_of
 from pytest_modelport.route import Route
 
-KEYWORDS = ("targets", "transforms", "devices", "checks", "latency")
+KEYWORDS = ("targets", "transforms", "devices", "checks", "latency", "size", "memory")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Portable:
 
     routes: tuple[tuple[Route, tuple[Any, ...]], ...]
     checks: tuple[str, ...] | None
-    latency: Mapping[str, Any] | None
+    budgets: Mapping[str, Any]
 
 
 def read(markers: Iterable[pytest.Mark], settings: Settings) -> Portable:
@@ -47,9 +47,9 @@ def read(markers: Iterable[pytest.Mark], settings: Settings) -> Portable:
             for device, device_marks in devices:
                 route = Route(target, device, chain)
                 routes[route] = (*routes.get(route, ()), *chain_marks, *target_marks, *device_marks)
-    latency = keywords.get("latency")
-    latency_of(latency, settings.baseline)  # says here what is wrong with it
-    return Portable(tuple(routes.items()), checks_of(keywords.get("checks")), latency)
+    budgets: dict[str, Any] = {keyword: keywords[keyword] for keyword in ("latency", "size", "memory") if keyword in keywords}
+    budgets_of(**budgets)  # says here what is wrong with them
+    return Portable(tuple(routes.items()), checks_of(keywords.get("checks")), budgets)
 
 
 def _parts(keyword: str, values: Any, canonical: Any) -> list[tuple[Any, tuple[Any, ...]]]:

@@ -300,8 +300,52 @@ def test_junit_has_an_entry_for_each_route(run, pytester):
     assert names["test_net[torchscript-cpu]"] is None
 
 
-def test_benchmark_says_that_nothing_was_timed(run):
-    assert "--benchmark: this version has no latency check" in text(run(PASSING, "--benchmark"))
+def test_benchmark_times_every_portable_test(run, monkeypatch):
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    said = text(run(PASSING, "--benchmark"))
+    assert re.search(r"torchscript-cpu: p50 is [\d.]+ ms \([\d.]+ to [\d.]+\)", said), said
+    assert re.search(r"torchscript-cpu: [\d.]+x as fast as eager", said), said
+    assert "p50 is" not in text(run(PASSING))
+
+
+BUDGETED = """
+import os
+@pytest.mark.portable(targets=["torchscript"], latency={"p50_ms": 1000, "max_regression": "50%"}, size={"mb": 1})
+def test_budgeted(modelport):
+    torch.manual_seed(0)
+    layers = [nn.Linear(64, 64) for _ in range(int(os.environ.get("LAYERS", "3")))]
+    modelport(nn.Sequential(*layers).eval(), torch.ones(8, 64))
+"""
+
+
+def test_a_release_is_what_the_next_one_is_timed_beside(run, monkeypatch, pytester):
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    assert "max_regression not asked: no last release" in text(run(BUDGETED))
+    run(BUDGETED, "--modelport-baseline=none", "--modelport-release=first").assert_outcomes(passed=1)
+    released = {path.name for path in pytester.path.glob("first/test_it.py__test_budgeted/torchscript-cpu/*")}
+    assert released == {"model.pt", "manifest.json"}
+    monkeypatch.setenv("LAYERS", "20")
+    slower = run(BUDGETED, "--modelport-baseline=first", "--modelport-release=second")
+    slower.assert_outcomes(failed=1)
+    assert "as long as the last release" in text(slower)
+    assert not list(pytester.path.glob("second/*/*"))  # what is not green is not released
+    refused = run(BUDGETED, "--modelport-baseline=nowhere")
+    refused.stderr.fnmatch_lines(["ERROR: --modelport-baseline: no folder nowhere; write none for the first release"])
+
+
+@pytest.mark.parametrize(
+    ("marker", "said"),
+    [
+        ("latency={'p95': 5}", "unknown latency budget 'p95': did you mean 'p95_ms'"),
+        ("latency={'p99.9_ms': 5}", "p99.9_ms needs 4603 runs to be known"),
+        ("size={'kb': 5}", "unknown size budget 'kb'"),
+        ("memory={'mb': -1}", "memory mb is -1: give a positive number"),
+    ],
+)
+def test_budgets_that_make_no_sense_are_refused_at_collection(run, marker, said):
+    result = run(f"@pytest.mark.portable(targets=['torchscript'], {marker})\ndef test_x(modelport): pass")
+    result.assert_outcomes(errors=1)
+    assert said in text(result)
 
 
 def test_ini_tolerances_are_defaults(run):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -87,7 +88,12 @@ def test_dims_that_the_model_lets_vary_are_varied_when_asked(here, capsys):
     assert main(["verify", "models_of_cli:branch", "--targets", "torchscript", "--dynamic"]) == 1
     printed = capsys.readouterr().out
     assert printed.startswith("fails when x is ")
-    assert "--targets torchscript --dynamic" in printed
+    line = re.search("modelport replay models_of_cli:branch '(.*)' --targets torchscript", printed)
+    assert line
+    assert main(["replay", "models_of_cli:branch", line[1], "--targets", "torchscript"]) == 1
+    assert capsys.readouterr().out.partition("\n")[0] == printed.partition("\n")[0]
+    assert main(["replay", "models_of_cli:linear", '{"batch": 3}', "--targets", "torchscript"]) == 0
+    assert main(["replay", "models_of_cli:linear", "{", "--targets", "torchscript"]) == 2
     assert "(inferred)" in printed
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from pytest_modelport import Outcome, Route, Stage, UsageError
-from pytest_modelport.budget import Latency, latency_of
+from pytest_modelport.budget import Latency, budgets_of, latency_of
 from pytest_modelport.measuring import Runs, paired, runs, warm_up
 from pytest_modelport.release import add, place
 from pytest_modelport.sequential import Side
@@ -151,7 +151,7 @@ def test_budgets_are_read():
 
 def test_budgets_are_kept_or_broken(prove):
     kept, broken = (
-        prove(["torchscript"], slow(2), X, checks=ASKED, latency=latency_of(budget)).verdicts[1:]
+        prove(["torchscript"], slow(2), X, checks=ASKED, budgets=budgets_of(budget)).verdicts[1:]
         for budget in ({"p50_ms": 1000, "speedup_vs_eager": 0.01}, {"speedup_vs_eager": 100})
     )
     assert [verdict.outcome for verdict in kept] == [Outcome.PASSED] * 2
@@ -170,24 +170,41 @@ def test_the_last_releases_artifact_is_run_beside_the_new_one(prove, tmp_path):
     first = prove(["onnx"], slow(3), X, checks=("parity",))
     add(tmp_path, route, first.verdicts[0].evidence["artifact"])
     before = (place(tmp_path, route) / "manifest.json").read_bytes()
-    budget = latency_of({"max_regression": "20%"}, tmp_path)
-    same, slower = (prove(["onnx"], slow(times), X, checks=ASKED, latency=budget).verdicts[2] for times in (3, 6))
+    budget = budgets_of({"max_regression": "20%"}, baseline=tmp_path)
+    same, slower = (prove(["onnx"], slow(times), X, checks=ASKED, budgets=budget).verdicts[2] for times in (3, 6))
     assert same.outcome in (Outcome.PASSED, Outcome.INCONCLUSIVE), same
     assert slower.outcome is Outcome.FAILED
     assert "as long as the last release" in slower.reason
     assert (place(tmp_path, route) / "manifest.json").read_bytes() == before  # a release stays as it is
     (place(tmp_path, route) / "model.onnx").write_bytes(b"another")
-    damaged = prove(["onnx"], slow(3), X, checks=ASKED, latency=budget).verdicts[-1]
+    damaged = prove(["onnx"], slow(3), X, checks=ASKED, budgets=budget).verdicts[-1]
     assert damaged.outcome is Outcome.ERROR
     assert "is not what was released" in damaged.reason
 
 
 def test_without_a_last_release_a_regression_is_not_asked(prove, tmp_path):
     budget = {"max_regression": "20%"}
-    unknown = prove(["torchscript"], slow(1), X, checks=ASKED, latency=latency_of(budget)).verdicts[2]
+    unknown = prove(["torchscript"], slow(1), X, checks=ASKED, budgets=budgets_of(budget)).verdicts[2]
     assert (unknown.outcome, unknown.reason[:27]) == (Outcome.SKIPPED, "max_regression not asked: n")
-    new = prove(["torchscript"], slow(1), X, checks=ASKED, latency=latency_of(budget, tmp_path)).verdicts[2]
+    new = prove(["torchscript"], slow(1), X, checks=ASKED, budgets=budgets_of(budget, baseline=tmp_path)).verdicts[2]
     assert (new.outcome, new.reason[:29]) == (Outcome.PASSED, "new: no last release to be sl")
+
+
+def test_sizes_and_memory_are_budgets_too(prove):
+    def asked(target="onnx", **budgets):
+        checks = ("parity", "size", "memory", "latency")
+        return {v.check: v for v in prove([target], slow(10), X, checks=checks, budgets=budgets_of(**budgets)).verdicts}
+
+    kept = asked(size={"mb": 5, "parameters": 1e6}, memory={"mb": 500}, latency={"load_ms": 60_000, "first_ms": 60_000})
+    assert {name: verdict.outcome for name, verdict in kept.items()} == dict.fromkeys(kept, Outcome.PASSED)
+    assert kept["size"].evidence["parameters"] >= 10 * (256 * 256 + 256)
+    assert kept["memory"].evidence["memory_mb"] > 2  # the weights at least
+    broken = asked(size={"mb": 1, "parameters": 1000}, memory={"mb": 1}, latency={"load_ms": 0.001})
+    assert {name for name, verdict in broken.items() if verdict.outcome is Outcome.FAILED} == {"size", "memory", "latency"}
+    assert "MB of files, the budget is 1; " in broken["size"].reason
+    assert broken["latency"].reason.endswith("the budget 0.001 (the fastest of 5)")
+    live = asked("state_dict", memory={"mb": 500})["memory"]
+    assert live.outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_port_that_is_wrong_is_not_timed(prove):
