@@ -19,7 +19,7 @@ _MEDIAN = 0.5
 #: Margins below this are smaller than what two builds of the same program differ by.
 LEAST_MARGIN = 0.02
 _PERCENTILE = re.compile(r"p(\d+(?:\.\d+)?)_ms")
-_KNOWN = ("p50_ms", "p95_ms", "p99_ms", "load_ms", "first_ms", "speedup_vs_eager", "max_regression")
+_KNOWN = ("p50_ms", "p95_ms", "p99_ms", "load_ms", "first_ms", "speedup_vs_eager", "max_regression", "batch")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Latency:
     """percentiles: milliseconds that each may take, by share (0.95). speedup: how many times as fast as eager it must be.
 
     regression: how many times as long as the last release's artifact it may take (1.05). baseline: the folder that has it, by
-    route. load_ms, first_ms: milliseconds to open the artifact, and of the first call.
+    route. load_ms, first_ms: milliseconds to open the artifact, and of the first call. batch: sizes of the dim `batch` to
+    report.
     """
 
     percentiles: Mapping[float, float] = field(default_factory=dict)
@@ -36,12 +37,13 @@ class Latency:
     baseline: Path | None = None
     load_ms: float | None = None
     first_ms: float | None = None
+    batch: tuple[int, ...] = ()
 
     @property
     def given(self) -> bool:
         """Whether anything is limited."""
         others = (self.speedup, self.regression, self.load_ms, self.first_ms)
-        return bool(self.percentiles) or any(limit is not None for limit in others)
+        return bool(self.percentiles or self.batch) or any(limit is not None for limit in others)
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,13 @@ def latency_of(given: Mapping[str, Any] | None, baseline: Path | None = None) ->
     limits = {key: _positive(key, others[key]) for key in ("load_ms", "first_ms", "speedup_vs_eager") if key in others}
     regression = _margin(others["max_regression"]) if "max_regression" in others else None
     speedup, load, first = (limits.get(key) for key in ("speedup_vs_eager", "load_ms", "first_ms"))
-    return Latency(percentiles, speedup, regression, baseline, load, first)
+    return Latency(percentiles, speedup, regression, baseline, load, first, _sizes(others.get("batch", ())))
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(size, int) and size > 0 for size in value):
+        raise UsageError(f"latency batch is {value!r}: give a list of sizes such as [1, 8, 32]")
+    return tuple(value)
 
 
 def _share(percent: str) -> float:

@@ -28,6 +28,7 @@ class Case:
     timeout: seconds for each export, opening and call. threads: of the port's session. factory: makes another instance.
     imports: modules whose import registers what an artifact needs (custom operators). search: how further samples are found.
     budgets: what the port may cost.
+    larger: the sample to export with where a dim that varies is 0 or 1 in the user's own, which exporters fix.
     """
 
     module: nn.Module
@@ -46,6 +47,7 @@ class Case:
     imports: tuple[str, ...] = ()
     search: Search = field(default_factory=Search)
     budgets: Budgets = field(default_factory=Budgets)
+    larger: Inputs | None = None
 
     def fresh(self) -> nn.Module:
         """Another instance of the subject, in the same modes: the user's factory's where there is one, else a copy.

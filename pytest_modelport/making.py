@@ -36,7 +36,8 @@ def export(
 
     maker, folder, step = shelf.format_(format_name), workspace.fresh(format_name), reference.steps[0]
     names = tuple(item.name for item in step.outputs)
-    request = Request(case.module, case.inputs, case.shapes, names, reference.spec, step.constants, folder, device, options)
+    inputs = case.larger or case.inputs
+    request = Request(case.module, inputs, case.shapes, names, reference.spec, step.constants, folder, device, options)
     log = folder.with_name(f"{folder.name}.log")
 
     def job() -> None:

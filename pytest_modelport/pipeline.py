@@ -191,14 +191,30 @@ def case_of(
         search=search or Search(),
         budgets=budgets or Budgets(),
     )
+    case = _enlarged(case)
     others, left_out = samples_of(_made(case, samples), first.sample)
     further = tuple(subject.inputs(module, sample).sample for sample in others)
     return replace(
         case,
         calls=sequence(first.sample, further, seed),
         key=f"{subject.fingerprint(module, first.sample, *further)}-{seed}",
-        notes=(*notes, *left_out),
+        notes=(*case.notes, *left_out),
     )
+
+
+def _enlarged(case: Case) -> Case:
+    """The case with a sample to export with in which no dim that varies is 0 or 1, if the subject takes that one."""
+    sizes = {item.name: item.tensor.shape for item in case.inputs.tensors}
+    if all(sizes[name][axis] > 1 for name in case.shapes.axes for axis in case.shapes.varying(name)):
+        return case
+    from pytest_modelport import subject
+    from pytest_modelport.search import enlarged
+
+    recipe, sample = enlarged(case)
+    if sample is None:
+        return case
+    note = f"exported with {recipe}, the sample repeated to size: exporters fix dims that are 0 or 1"
+    return replace(case, larger=subject.inputs(case.module, sample), notes=(*case.notes, note))
 
 
 def _made(case: Case, samples: Iterable[Any]) -> Iterable[Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,7 +17,7 @@ from pytest_modelport.infer import Axis, broadcast, joined
 from pytest_modelport.plan import plan, tail
 from pytest_modelport.recipes import Recipe
 from pytest_modelport.reference import Reference
-from pytest_modelport.sample import Call
+from pytest_modelport.sample import Call, Sample
 from pytest_modelport.space import Space, space_of
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ _LATE = "shapes: {} of {} samples, then {:g} s were over (search_seconds)"
 _AGAIN = 5
 #: Further values to look for other branches with, for each sample that is wanted: the subject alone runs them.
 _LOOKS, _SEEDS = 4, 3
+#: The smallest size that exporters leave open.
+_LARGE = 2
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,18 @@ def reference_of(
         calls.append(Call(space.build(recipe), case.seed, label))
     scratch = workspace.fresh("shapes")
     return Reference(case.module, calls, device, scratch, timeout=case.timeout, seed=case.seed, law_only=law_only)
+
+
+def enlarged(case: Case) -> tuple[Recipe, Sample | None]:
+    """The user's sample with every dim that varies and is 0 or 1 made 2, where its range has that; None if it is refused."""
+    space = space_for(case)
+    small = {name: symbol for name, symbol in space.symbols.items() if symbol.traced < _LARGE <= symbol.highest}
+    recipe = Recipe(dict.fromkeys(small, _LARGE))
+    if not recipe:
+        return recipe, None
+    with tempfile.TemporaryDirectory(prefix="modelport-") as folder:
+        [found] = asked(case, space, [recipe], Path(folder), seconds=case.timeout, lines=False)
+    return recipe, space.build(recipe) if found.answers else None
 
 
 def space_for(case: Case, look: Look | None = None) -> Space:

@@ -16,9 +16,11 @@ from pytest_modelport import artifact
 from pytest_modelport.bench import Bench
 from pytest_modelport.budget import ALPHA
 from pytest_modelport.cleanroom.room import RoomEnded
+from pytest_modelport.isolate import forks
 from pytest_modelport.measuring import Runs, Timed, milliseconds, paired, runs, warm_up
 from pytest_modelport.release import place
-from pytest_modelport.sequential import Side, SignTest, needed
+from pytest_modelport.sample import Call
+from pytest_modelport.sequential import Side, SignTest, needed, quantile
 from pytest_modelport.stopped import Stopped, stopped
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 
@@ -56,10 +58,11 @@ def run(bench: Bench) -> Iterator[Verdict]:
             about |= {"threads": bench.case.threads, "device": bench.route.device}
             yield _twice(lambda: _absolute(bench, port, about))
             yield from _once(bench, about)
+            if budget.batch:
+                yield _batches(bench, port, budget.batch)
+                _ready(bench, port)
             if budget.speedup is not None or not budget.given:
-                with bench.session("eager") as eager:
-                    _ready(bench, eager)
-                    yield _twice(lambda: _against_eager(bench, port, eager))
+                yield from _beside_eager(bench, port)
             if budget.regression is not None:
                 yield from _since_release(bench, port)
     except RoomEnded as ended:
@@ -120,6 +123,22 @@ def _once(bench: Bench, about: dict[str, Any]) -> Iterator[Verdict]:
         yield bench.verdict("latency", Stage.BUDGET, outcome, said, evidence)
 
 
+def _batches(bench: Bench, port: Any, sizes: tuple[int, ...]) -> Verdict:
+    """Medians at other sizes of the dim `batch`: figures, no budget. Raises `Stopped` where the port takes no such size."""
+    from pytest_modelport.recipes import Recipe
+    from pytest_modelport.search import space_for
+
+    space, medians = space_for(bench.case), {}
+    for size in sizes:
+        recipe = Recipe({"batch": size})
+        port.prepare(bench.feed(Call(space.build(recipe), bench.case.seed, space.label(recipe))), bench.case.seed)
+        warm_up(port)
+        medians[size] = quantile(runs(port, _PLAIN_RUNS, _SECONDS, alone=bench.case.threads == 1).walls, 0.5)
+    words = [f"batch {size}: {median * 1e3:.3g} ms, {size / median:.3g} a second" for size, median in medians.items()]
+    evidence = {"batch_ms": {str(size): round(median * 1e3, 4) for size, median in medians.items()}}
+    return bench.verdict("latency", Stage.BUDGET, Outcome.PASSED, "; ".join(words), evidence)
+
+
 def _percentile(found: Runs, share: float, limit: float) -> tuple[Outcome, str, dict[str, Any]]:
     """One percentile beside its budget in milliseconds; infinite where there is none."""
     value, low, high = (number * 1e3 for number in found.bounds(share, ALPHA))
@@ -137,6 +156,17 @@ def _percentile(found: Runs, share: float, limit: float) -> tuple[Outcome, str, 
 
 def _finite(value: float) -> float | None:
     return round(value, 4) if math.isfinite(value) else None
+
+
+def _beside_eager(bench: Bench, port: Timed) -> Iterator[Verdict]:
+    """The subject in a fork of the session, where OpenMP would hang with more than one thread."""
+    if bench.case.threads > 1 and forks():
+        reason = f"eager is not timed with {bench.case.threads} threads: its process, a fork, runs one; compare with threads=1"
+        yield bench.verdict("latency", Stage.BUDGET, Outcome.INCONCLUSIVE, reason)
+        return
+    with bench.session("eager") as eager:
+        _ready(bench, eager)
+        yield _twice(lambda: _against_eager(bench, port, eager))
 
 
 def _against_eager(bench: Bench, port: Timed, eager: Timed) -> Verdict:

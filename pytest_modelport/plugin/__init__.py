@@ -61,6 +61,10 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         from pytest_modelport.plugin.models import collect
 
         items += collect(session)
+    if config.stash[SETTINGS].benchmark:
+        from pytest_modelport.plugin.benchmarks import admit
+
+        admit(config, items)
     if config.stash[SETTINGS].only is not None:
         from pytest_modelport.plugin.collect import deselect
 

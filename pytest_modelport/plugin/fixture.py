@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_modelport.errors import UsageError
+from pytest_modelport.plugin import benchmarks
 from pytest_modelport.plugin.collect import rerun, route_of, subject_of
 from pytest_modelport.plugin.keys import CALLS, SETTINGS, VERDICTS, WORKSPACE
 from pytest_modelport.plugin.options import Settings
@@ -29,8 +30,10 @@ Asked = tuple[Route, tuple[str, ...] | None, Mapping[str, Any]]
 class Modelport:
     """Proves the item's route. Called in the test's body, as often as there are subjects."""
 
-    def __init__(self, item: pytest.Item, asked: Asked, workspace: Workspace) -> None:
-        self._item, self._workspace = item, workspace
+    def __init__(self, request: pytest.FixtureRequest, workspace: Workspace) -> None:
+        item: pytest.Item = request.node
+        asked: Asked = request.param
+        self._item, self._workspace, self._request = item, workspace, request
         self._route, self._checks, self._budgets = asked
         self._settings: Settings = item.config.stash[SETTINGS]
         item.stash[CALLS] = 0
@@ -131,7 +134,10 @@ class Modelport:
         case = replace(case, artifact=artifacts_of(artifact, [self._route]).get(self._route.target))
         budgeted = (*case.budgets.checks, *(("latency",) if self._settings.benchmark else ()))
         checks = dict.fromkeys((*(self._checks or pipeline.checks_for(case)), *budgeted))
+        if not benchmarks.allowed(self._item.config):
+            checks.pop("latency", None)
         verdicts = pipeline.prove(self._workspace, case, self._route, tuple(checks))
+        benchmarks.show(self._request, verdicts)
         self._release(verdicts)
         return verdicts
 
@@ -200,7 +206,7 @@ def make(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Mod
     route = route_of(request.node)
     if route is None:
         pytest.fail("modelport is used by a test that is not marked: add @pytest.mark.portable(targets=[...])", pytrace=False)
-    return Modelport(request.node, request.param, _workspace(request, factory))
+    return Modelport(request, _workspace(request, factory))
 
 
 def _workspace(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Workspace:

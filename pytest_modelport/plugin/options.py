@@ -61,22 +61,6 @@ def add(parser: pytest.Parser) -> None:
         help="device of tests that name none: cpu, cuda, cuda:1 (also --device)",
     )
     group.addoption(
-        "--modelport-benchmark",
-        dest="modelport_benchmark",
-        action="store_true",
-        help="ask every portable test how long its calls take, too (also --benchmark)",
-    )
-    group.addoption(
-        "--modelport-baseline",
-        metavar="DIR",
-        help="the last release, or none: its artifacts are timed beside the new ones where a budget says max_regression",
-    )
-    group.addoption(
-        "--modelport-release",
-        metavar="DIR",
-        help="write every artifact whose route passed there, and nothing else",
-    )
-    group.addoption(
         "--portable-model",
         dest="portable_models",
         metavar="MODEL",
@@ -90,6 +74,18 @@ def add(parser: pytest.Parser) -> None:
         action="store_true",
         help="export and run ports in this process, for a debugger: no limits, and a crash ends the session",
     )
+    _add_search(group)
+    _add_budgets(group)
+    parser.addini("modelport_examples", "samples that the check `shapes` makes for each subject", default="25")
+    parser.addini("modelport_search_seconds", "seconds for the samples of the check `shapes`, each time", default="")
+    parser.addini("modelport_targets", "targets of portable tests that name none", type="args", default=list(DEFAULT_TARGETS))
+    parser.addini("modelport_timeout", "seconds for each export, opening and call", default=str(DEFAULT_TIMEOUT))
+    parser.addini("modelport_rtol", "relative tolerance instead of the measured allowance", default="")
+    parser.addini("modelport_atol", "absolute tolerance instead of the measured allowance", default="")
+
+
+def _add_search(group: Any) -> None:
+    """Options of the check `shapes`."""
     group.addoption(
         "--modelport-examples",
         metavar="N",
@@ -106,12 +102,26 @@ def add(parser: pytest.Parser) -> None:
         default="",
         help="let the check `shapes` make just this sample: the line of JSON that a failure prints",
     )
-    parser.addini("modelport_examples", "samples that the check `shapes` makes for each subject", default="25")
-    parser.addini("modelport_search_seconds", "seconds for the samples of the check `shapes`, each time", default="")
-    parser.addini("modelport_targets", "targets of portable tests that name none", type="args", default=list(DEFAULT_TARGETS))
-    parser.addini("modelport_timeout", "seconds for each export, opening and call", default=str(DEFAULT_TIMEOUT))
-    parser.addini("modelport_rtol", "relative tolerance instead of the measured allowance", default="")
-    parser.addini("modelport_atol", "absolute tolerance instead of the measured allowance", default="")
+
+
+def _add_budgets(group: Any) -> None:
+    """Options of what a port may cost, and of releases."""
+    group.addoption(
+        "--modelport-benchmark",
+        dest="modelport_benchmark",
+        action="store_true",
+        help="ask every portable test how long its calls take, too (also --benchmark)",
+    )
+    group.addoption(
+        "--modelport-baseline",
+        metavar="DIR",
+        help="the last release, or none: its artifacts are timed beside the new ones where a budget says max_regression",
+    )
+    group.addoption(
+        "--modelport-release",
+        metavar="DIR",
+        help="write every artifact whose route passed there, and nothing else",
+    )
 
 
 def add_aliases(parser: pytest.Parser) -> None:

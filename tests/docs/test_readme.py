@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shlex
 import subprocess
@@ -67,22 +68,17 @@ def test_a_test_file(block, tmp_path):
     named = re.search(r"test_\w+\.py", block.shown)
     file = tmp_path / (named[0] if named else "test_readme_block.py")
     file.write_text(block.text)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        "/dev/null",
-        "--rootdir",
-        str(tmp_path),
-        str(file),
-    ]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert run.returncode == (1 if "failed" in block.shown else 0), run.stdout + run.stderr
-    assert_shown(block.shown, run.stdout)
+    plain = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(tmp_path)]
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    further = [shlex.split(line)[2:] for line in block.shown.splitlines() if line.startswith("$ pytest")] or [[]]
+    for options in further:
+        command = [*plain, *options, str(file)]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=alone)
+        assert run.returncode == (1 if "failed" in block.shown else 0), run.stdout + run.stderr
+        assert "no tests ran" not in run.stdout
+        assert_shown(block.shown, run.stdout)
+    for release in (word.partition("=")[2] for options in further for word in options if "release=" in word):
+        assert list((tmp_path / release).glob("*/*/manifest.json")), release
 
 
 def assert_shown(shown: str, printed: str) -> None:

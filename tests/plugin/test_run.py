@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -306,6 +307,20 @@ def test_benchmark_times_every_portable_test(run, monkeypatch):
     assert re.search(r"torchscript-cpu: p50 is [\d.]+ ms \([\d.]+ to [\d.]+\)", said), said
     assert re.search(r"torchscript-cpu: [\d.]+x as fast as eager", said), said
     assert "p50 is" not in text(run(PASSING))
+
+
+def test_laps_are_in_pytest_benchmarks_table_and_json(run, monkeypatch, pytester):
+    pytest.importorskip("pytest_benchmark")
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    said = text(run(PASSING, "--benchmark", "--benchmark-json=laps.json", "-p", "pytest_benchmark.plugin"))
+    rows = json.loads((pytester.path / "laps.json").read_text())["benchmarks"]
+    assert rows
+    for row in rows:
+        shown = re.search(rf"{re.escape(row['param'])}: p50 is ([\d.]+) ms", said)
+        assert shown, said
+        assert row["stats"]["median"] * 1e3 == pytest.approx(float(shown[1]), rel=0.02)
+        assert row["extra_info"]["threads"] == 1
+    assert "p50 is" not in text(run(PASSING, "--benchmark", "--benchmark-disable"))
 
 
 BUDGETED = """

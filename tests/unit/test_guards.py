@@ -20,6 +20,12 @@ class Viewed(nn.Module):
         return x.view(4, -1) * 2
 
 
+class One(nn.Module):
+    def forward(self, x):
+        assert len(x) == 1
+        return x * 2
+
+
 class Branching(nn.Module):
     def forward(self, x, y):
         if y.shape[0] > 3:
@@ -39,10 +45,10 @@ def test_a_dim_that_torch_cannot_leave_open_is_named_with_the_line_that_fixes_it
     ("x", "why"), [(X, ":20: return x.view(4, -1) * 2"), (X[:1], "as exporters do with 0 and 1 in the sample")]
 )
 def test_a_dim_that_torch_fixes_in_silence_is_red(prove, x, why):
-    model = Viewed() if x is X else nn.ReLU()
+    model = Viewed() if x is X else One()
     verdict = prove(["torch_export"], model.eval(), x, dynamic_shapes={0: Dim.AUTO}, checks=("parity",)).verdicts[0]
     assert (verdict.outcome, verdict.stage) == (Outcome.FAILED, Stage.EXPORT)
-    assert f" axis 0 ({'x' if x is X else 'input'}_0) was to vary and is fixed at {len(x)}, " in verdict.reason
+    assert f"x axis 0 (x_0) was to vary and is fixed at {len(x)}, " in verdict.reason
     assert verdict.reason.endswith(why)
 
 
@@ -81,3 +87,19 @@ def test_sides_that_must_be_even_are_inferred_and_varied_by_two(prove):
     assert verdict.passed, verdict
     assert verdict.evidence["refused"] == 0
     assert "x_2 1 to 16" in verdict.evidence["dims"]
+
+
+@pytest.mark.parametrize("target", ["torch_export", "onnx", "torchscript"])
+@pytest.mark.parametrize("dim", ["batch", Dim.AUTO, Dim("batch", max=9)])
+def test_a_sample_of_one_is_exported_as_two(prove, target, dim):
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU()).eval()
+    report = prove([target], model, X[:1], dynamic_shapes={"input": {0: dim}}, checks=("parity", "shapes"))
+    assert report.passed, report
+    assert any(note.startswith("exported with {") and "exporters fix dims" in note for note in report.verdicts[0].notes)
+
+
+def test_who_insists_on_one_gets_one(prove):
+    report = prove(
+        ["torchscript"], nn.ReLU(), X[:1], dynamic_shapes={"input": {0: Dim("one", min=1, max=1)}}, checks=("parity",)
+    )
+    assert not any(note.startswith("exported with") for note in report.verdicts[0].notes)

@@ -190,6 +190,19 @@ def test_without_a_last_release_a_regression_is_not_asked(prove, tmp_path):
     assert (new.outcome, new.reason[:29]) == (Outcome.PASSED, "new: no last release to be sl")
 
 
+def test_other_batches_are_reported(prove):
+    budgets = budgets_of(latency={"batch": [1, 256]})
+    report = prove(["onnx"], slow(2), X, dynamic_shapes={0: "batch"}, checks=ASKED, budgets=budgets)
+    found = report.verdicts[2]
+    assert found.reason.startswith("batch 1: ")
+    assert found.evidence["batch_ms"]["256"] > found.evidence["batch_ms"]["1"]
+    fixed = prove(["onnx"], slow(2), X, checks=ASKED, budgets=budgets).verdicts[-1]
+    assert fixed.outcome is Outcome.ERROR
+    assert "unknown factor of a recipe 'batch'" in fixed.reason
+    with pytest.raises(UsageError, match="latency batch is 8: give a list of sizes"):
+        latency_of({"batch": 8})
+
+
 def test_sizes_and_memory_are_budgets_too(prove):
     def asked(target="onnx", **budgets):
         checks = ("parity", "size", "memory", "latency")
@@ -221,6 +234,14 @@ def test_a_port_is_not_timed_beside_other_workers(prove, monkeypatch):
     verdict = prove(["torchscript"], slow(1), X, checks=ASKED).verdicts[1]
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.reason == "not timed beside 3 other workers: run it alone, with -n 0"
+
+
+def test_eager_is_not_timed_with_threads_that_would_hang(prove):
+    verdicts = prove(["onnx"], slow(1), X, checks=ASKED, threads=2, budgets=budgets_of({"speedup_vs_eager": 0.01})).verdicts
+    assert verdicts[1].outcome is Outcome.PASSED
+    assert verdicts[1].evidence["threads"] == 2
+    assert verdicts[2].outcome is Outcome.INCONCLUSIVE
+    assert verdicts[2].reason.startswith("eager is not timed with 2 threads")
 
 
 def test_a_port_that_dies_while_it_is_timed_is_red(prove):

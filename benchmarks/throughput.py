@@ -1,0 +1,80 @@
+"""Where the time of a search goes: the model, the port, or this project.
+
+    python -m benchmarks.throughput [--examples 25 200]
+
+A small convolutional network in ONNX Runtime, its batch and sides dynamic; the session is warm and the artifact is made. The whole of
+the check `shapes`, beside the bare calls that it cannot do without, made here one after the other on the same samples: the model twice
+(does it answer, and what) and the port once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from pytest_modelport import pipeline
+from pytest_modelport.bench import Bench
+from pytest_modelport.request import routes_of
+from pytest_modelport.search import tried
+from pytest_modelport.searching import search_of
+from pytest_modelport.workspace import Workspace
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    parts = (nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1, stride=2), nn.ReLU())
+    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10)).eval()
+
+
+def seconds(job: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    job()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    import onnxruntime
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--examples", nargs="*", type=int, default=[25, 200])
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    model, image = network(), torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    [route] = routes_of(["onnx"], ["none"], ["cpu"])
+    with Workspace() as workspace:
+        for examples in [5, *options.examples]:  # the first one warms everything up
+            shapes = {"input": {0: "batch", 2: "height", 3: "width"}}
+            case = pipeline.case_of(model, image, dynamic_shapes=shapes, search=search_of(examples))
+            pipeline.prove(workspace, case, route, ["parity"])
+            whole = seconds(lambda case=case: pipeline.prove(workspace, case, route, ["shapes"]))
+            law = tried(workspace, case, "cpu").reference
+            assert law is not None
+            samples = [call.sample.args[0] for call in law.calls]
+            settings = onnxruntime.SessionOptions()
+            settings.intra_op_num_threads = 1
+            artifact = Bench(case, route, workspace).artifact
+            session = onnxruntime.InferenceSession(artifact.folder / artifact.manifest.entry, settings)
+            name = session.get_inputs()[0].name
+            with torch.no_grad():
+                subject = seconds(lambda samples=samples: [model(sample) for sample in samples])
+            arrays = [sample.contiguous().numpy() for sample in samples]
+            port = seconds(lambda run=session.run, name=name, arrays=arrays: [run(None, {name: array}) for array in arrays])
+            inside = 2 * subject + port
+            if examples in options.examples:
+                print(
+                    f"{examples} samples: {whole:.2f} s, of which {inside:.2f} s in model and port ({inside / whole:.0%}); "
+                    f"{len(samples) / whole:.0f} samples a second"
+                )
+
+
+if __name__ == "__main__":
+    main()

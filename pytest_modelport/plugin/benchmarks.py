@@ -1,0 +1,52 @@
+"""pytest-benchmark, where it is installed: our laps in its table, its JSON and its comparisons; its options for ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from pytest_modelport.plugin.keys import SETTINGS, is_portable
+from pytest_modelport.verdict import Verdict
+
+
+def allowed(config: pytest.Config) -> bool:
+    """Whether anything may be timed: `--benchmark-skip` and `--benchmark-disable` say no."""
+    return not (config.getoption("benchmark_skip", default=False) or config.getoption("benchmark_disable", default=False))
+
+
+def admit(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    """Under `--benchmark-only` portable tests are benchmarks if they are all timed."""
+    if config.getoption("benchmark_only", default=False) and config.stash[SETTINGS].benchmark:
+        for item in items:
+            if is_portable(item):
+                item.fixturenames.append("benchmark")  # type: ignore[attr-defined]
+
+
+def show(request: pytest.FixtureRequest, verdicts: Iterable[Verdict]) -> None:
+    """Hand the laps of one route to pytest-benchmark, by a clock that tells again what was measured."""
+    timed = next((verdict for verdict in verdicts if "runs_ms" in verdict.evidence), None)
+    if timed is None or not request.config.pluginmanager.hasplugin("benchmark"):
+        return
+    benchmark = request.getfixturevalue("benchmark")
+    if not benchmark.enabled or benchmark._mode:  # one row for each test: the first call's
+        return
+    runs = timed.evidence["runs_ms"]
+    clock = _told(runs)
+    benchmark._timer = lambda: next(clock)
+    benchmark.group = timed.subject
+    benchmark.extra_info.update({key: timed.evidence[key] for key in ("threads", "device", "load_ms", "first_ms", "busy")})
+    benchmark.pedantic(_nothing, rounds=len(runs))
+
+
+def _told(runs: Iterable[float]) -> Iterator[float]:
+    """When each run began and ended, in seconds."""
+    now = 0.0
+    for run in runs:
+        yield now
+        now += run / 1e3
+        yield now
+
+
+def _nothing() -> None:
+    """What was measured has been called already."""
