@@ -26,10 +26,11 @@ def admit(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
 def show(request: pytest.FixtureRequest, verdicts: Iterable[Verdict]) -> None:
     """Hand the laps of one route to pytest-benchmark, by a clock that tells again what was measured."""
     timed = next((verdict for verdict in verdicts if "runs_ms" in verdict.evidence), None)
-    if timed is None or not request.config.pluginmanager.hasplugin("benchmark"):
+    session = getattr(request.config, "_benchmarksession", None)
+    if timed is None or session is None or session.disabled or session.skip:
         return
     benchmark = request.getfixturevalue("benchmark")
-    if not benchmark.enabled or benchmark._mode:  # one row for each test: the first call's
+    if benchmark._mode:  # one row for each test: the first call's
         return
     runs = timed.evidence["runs_ms"]
     clock = _told(runs)

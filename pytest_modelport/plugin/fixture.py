@@ -168,12 +168,16 @@ class Modelport:
         return budgets_of(**{**self._budgets, **said}, baseline=self._home(self._settings.baseline))
 
     def _release(self, verdicts: list[Verdict]) -> None:
-        """Put the artifact beside the others that passed."""
+        """Put the artifact beside the others that passed. Raises `UsageError` when it cannot be written."""
         from pytest_modelport.release import add
 
         home = self._home(self._settings.release)
-        if home is not None and all(verdict.passed for verdict in verdicts):
+        if home is None or not all(verdict.passed for verdict in verdicts):
+            return
+        try:
             add(home, self._route, Path(verdicts[0].evidence["artifact"]))
+        except OSError as error:
+            raise UsageError(f"the release cannot be written: {error.strerror}: {error.filename or home}") from error
 
     def _home(self, release: Path | None) -> Path | None:
         """Where a release keeps this subject: by the test's whole name, and the call where there are several."""

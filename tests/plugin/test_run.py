@@ -301,8 +301,14 @@ def test_junit_has_an_entry_for_each_route(run, pytester):
     assert names["test_net[torchscript-cpu]"] is None
 
 
+def alone(monkeypatch):
+    """The pytest inside is no worker of the one outside."""
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def test_benchmark_times_every_portable_test(run, monkeypatch):
-    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    alone(monkeypatch)
     said = text(run(PASSING, "--benchmark"))
     assert re.search(r"torchscript-cpu: p50 is [\d.]+ ms \([\d.]+ to [\d.]+\)", said), said
     assert re.search(r"torchscript-cpu: [\d.]+x as fast as eager", said), said
@@ -311,8 +317,8 @@ def test_benchmark_times_every_portable_test(run, monkeypatch):
 
 def test_laps_are_in_pytest_benchmarks_table_and_json(run, monkeypatch, pytester):
     pytest.importorskip("pytest_benchmark")
-    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
-    said = text(run(PASSING, "--benchmark", "--benchmark-json=laps.json", "-p", "pytest_benchmark.plugin"))
+    alone(monkeypatch)
+    said = text(run(PASSING, "--benchmark", "--benchmark-json=laps.json"))
     rows = json.loads((pytester.path / "laps.json").read_text())["benchmarks"]
     assert rows
     for row in rows:
@@ -334,7 +340,7 @@ def test_budgeted(modelport):
 
 
 def test_a_release_is_what_the_next_one_is_timed_beside(run, monkeypatch, pytester):
-    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    alone(monkeypatch)
     assert "max_regression not asked: no last release" in text(run(BUDGETED))
     run(BUDGETED, "--modelport-baseline=none", "--modelport-release=first").assert_outcomes(passed=1)
     released = {path.name for path in pytester.path.glob("first/test_it.py__test_budgeted/torchscript-cpu/*")}
@@ -346,6 +352,13 @@ def test_a_release_is_what_the_next_one_is_timed_beside(run, monkeypatch, pytest
     assert not list(pytester.path.glob("second/*/*"))  # what is not green is not released
     refused = run(BUDGETED, "--modelport-baseline=nowhere")
     refused.stderr.fnmatch_lines(["ERROR: --modelport-baseline: no folder nowhere; write none for the first release"])
+
+
+def test_a_release_that_cannot_be_written_is_red(run, monkeypatch, pytester):
+    (pytester.path / "taken").write_text("a file")
+    result = run(PASSING, "--modelport-release=taken")
+    assert result.parseoutcomes().get("passed", 0) == 0
+    assert "the release cannot be written: " in text(result)
 
 
 @pytest.mark.parametrize(

@@ -96,10 +96,3 @@ def test_a_sample_of_one_is_exported_as_two(prove, target, dim):
     report = prove([target], model, X[:1], dynamic_shapes={"input": {0: dim}}, checks=("parity", "shapes"))
     assert report.passed, report
     assert any(note.startswith("exported with {") and "exporters fix dims" in note for note in report.verdicts[0].notes)
-
-
-def test_who_insists_on_one_gets_one(prove):
-    report = prove(
-        ["torchscript"], nn.ReLU(), X[:1], dynamic_shapes={"input": {0: Dim("one", min=1, max=1)}}, checks=("parity",)
-    )
-    assert not any(note.startswith("exported with") for note in report.verdicts[0].notes)
