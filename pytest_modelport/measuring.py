@@ -48,12 +48,17 @@ class Runs:
 
     @property
     def walls(self) -> list[float]:
-        """Seconds of every call, shortest first."""
-        return sorted(lap.wall for segment in self.segments for lap in segment)
+        """Seconds of every call, in order."""
+        return [lap.wall for segment in self.segments for lap in segment]
+
+    @property
+    def median(self) -> float:
+        """Seconds."""
+        return statistics.median(self.walls)
 
     def bounds(self, share: float, alpha: float) -> tuple[float, float, float]:
         """A quantile of these runs, and between what that of all runs lies."""
-        walls = self.walls
+        walls = sorted(self.walls)
         return quantile(walls, share), *bounds(walls, share, alpha)
 
     @property

@@ -20,7 +20,7 @@ from pytest_modelport.isolate import forks
 from pytest_modelport.measuring import Runs, Timed, milliseconds, paired, runs, warm_up
 from pytest_modelport.release import place
 from pytest_modelport.sample import Call
-from pytest_modelport.sequential import Side, SignTest, needed, quantile
+from pytest_modelport.sequential import Side, SignTest, needed
 from pytest_modelport.stopped import Stopped, stopped
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 
@@ -99,9 +99,7 @@ def _absolute(bench: Bench, port: Timed, about: dict[str, Any]) -> Verdict:
     if found.busy:
         words.append(f"the machine was busy: {found.busy}")
     worst = max(outcomes, key=lambda outcome: outcome.severity)
-    words.append(
-        f"{1 / walls[len(walls) // 2]:.4g} calls a second, first call {about['first_ms']} ms, load {about['load_ms']} ms"
-    )
+    words.append(f"{1 / found.median:.4g} calls a second, first call {about['first_ms']} ms, load {about['load_ms']} ms")
     return bench.verdict("latency", Stage.BUDGET, worst, "; ".join(words), evidence)
 
 
@@ -133,7 +131,7 @@ def _batches(bench: Bench, port: Any, sizes: tuple[int, ...]) -> Verdict:
         recipe = Recipe({"batch": size})
         port.prepare(bench.feed(Call(space.build(recipe), bench.case.seed, space.label(recipe))), bench.case.seed)
         warm_up(port)
-        medians[size] = quantile(runs(port, _PLAIN_RUNS, _SECONDS, alone=bench.case.threads == 1).walls, 0.5)
+        medians[size] = runs(port, _PLAIN_RUNS, _SECONDS, alone=bench.case.threads == 1).median
     words = [f"batch {size}: {median * 1e3:.3g} ms, {size / median:.3g} a second" for size, median in medians.items()]
     evidence = {"batch_ms": {str(size): round(median * 1e3, 4) for size, median in medians.items()}}
     return bench.verdict("latency", Stage.BUDGET, Outcome.PASSED, "; ".join(words), evidence)

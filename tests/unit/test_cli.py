@@ -92,7 +92,7 @@ def test_dims_that_the_model_lets_vary_are_varied_when_asked(here, capsys):
     assert line
     assert main(["replay", "models_of_cli:branch", line[1], "--targets", "torchscript"]) == 1
     assert capsys.readouterr().out.partition("\n")[0] == printed.partition("\n")[0]
-    assert main(["replay", "models_of_cli:linear", '{"batch": 3}', "--targets", "torchscript"]) == 0
+    assert main(["replay", "models_of_cli:linear", '{"input:kind": "zeros"}', "--targets", "torchscript"]) == 0
     assert main(["replay", "models_of_cli:linear", "{", "--targets", "torchscript"]) == 2
     assert "(inferred)" in printed
 
