@@ -10,6 +10,7 @@ the check `shapes`, beside the bare calls that it cannot do without, made here o
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import time
 import warnings
@@ -55,7 +56,9 @@ def main() -> None:
             shapes = {"input": {0: "batch", 2: "height", 3: "width"}}
             case = pipeline.case_of(model, image, dynamic_shapes=shapes, search=search_of(examples))
             pipeline.prove(workspace, case, route, ["parity"])
-            whole = seconds(lambda case=case: pipeline.prove(workspace, case, route, ["shapes"]))
+            said: list[str] = []
+            prove = functools.partial(pipeline.prove, workspace, case, route, ["shapes"])
+            whole = seconds(lambda said=said, prove=prove: said.extend(verdict.reason for verdict in prove()))
             law = tried(workspace, case, "cpu").reference
             assert law is not None
             samples = [call.sample.args[0] for call in law.calls]
@@ -72,7 +75,7 @@ def main() -> None:
             if examples in options.examples:
                 print(
                     f"{examples} samples: {whole:.2f} s, of which {inside:.2f} s in model and port ({inside / whole:.0%}); "
-                    f"{len(samples) / whole:.0f} samples a second"
+                    f"{len(samples) / whole:.0f} samples a second; {said[0]}"
                 )
 
 
