@@ -5,14 +5,10 @@ python -m benchmarks.deployment [MODEL ...] [--targets TARGET ...] [--write docs
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
-import logging
-import sys
 import time
-import warnings
-from pathlib import Path
 
+from benchmarks import tables
 from fixtures import deployment
 from pytest_modelport import pipeline
 from pytest_modelport.doctor import examine
@@ -37,13 +33,7 @@ def cell(verdict: Verdict, seconds: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=MODELS)
-    parser.add_argument("--targets", nargs="*", default=deployment.TARGETS)
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
-    logging.disable(logging.CRITICAL)
-    warnings.simplefilter("ignore")
+    options = tables.options(__doc__, MODELS, deployment.TARGETS)
     rows, unknown = [], []
     with Workspace() as workspace:
         for target in options.targets:
@@ -69,10 +59,7 @@ def main() -> None:
         "|---" * (len(options.models) + 1) + "|",
         *rows,
     ]
-    if options.write:
-        options.write.write_text("\n".join(report) + "\n")
-    print("\n".join(unknown) or "all as known")
-    sys.exit(bool(unknown))
+    tables.finish(report, unknown, options.write)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,10 @@ python -m benchmarks.varying [MODEL ...] [--targets TARGET ...] [--write docs/va
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
-import logging
-import sys
 import time
-import warnings
-from pathlib import Path
 
+from benchmarks import tables
 from fixtures import varying
 from pytest_modelport import pipeline
 from pytest_modelport.export import versions
@@ -22,10 +18,10 @@ from pytest_modelport.workspace import Workspace
 
 
 def verdict_of(workspace: Workspace, name: str, target: str) -> Verdict:
-    """The worst verdict of one model on one target."""
+    """The worst verdict of one model on one target; the search's, where it is no better than parity's."""
     model, sample = varying.case(name)
     case = pipeline.case_of(model, sample, dynamic_shapes="infer", name=name)
-    return worst(pipeline.prove(workspace, case, routes_of([target], ["none"], ["cpu"])[0], ("parity", "shapes")))
+    return worst(pipeline.prove(workspace, case, routes_of([target], ["none"], ["cpu"])[0], ("parity", "shapes"))[::-1])
 
 
 def as_known(name: str, target: str, verdict: Verdict) -> bool:
@@ -43,13 +39,7 @@ def cell(verdict: Verdict, seconds: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=varying.MODELS)
-    parser.add_argument("--targets", nargs="*", default=varying.TARGETS)
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
-    logging.disable(logging.CRITICAL)
-    warnings.simplefilter("ignore")
+    options = tables.options(__doc__, varying.MODELS, varying.TARGETS)
     rows, unknown = [], []
     with Workspace() as workspace:
         for name in options.models:
@@ -74,10 +64,7 @@ def main() -> None:
         "|---|---|---|---|",
         *rows,
     ]
-    if options.write:
-        options.write.write_text("\n".join(report) + "\n")
-    print("\n".join(unknown) or "all as known")
-    sys.exit(bool(unknown))
+    tables.finish(report, unknown, options.write)
 
 
 if __name__ == "__main__":

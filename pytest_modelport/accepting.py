@@ -39,7 +39,9 @@ class Asked:
     lines: frozenset[int]
 
 
-def asked(case: Case, space: Space, recipes: Sequence[Recipe], folder: Path, *, seconds: float, lines: bool) -> list[Asked]:
+def answers_to(
+    case: Case, space: Space, recipes: Sequence[Recipe], folder: Path, *, seconds: float, lines: bool
+) -> list[Asked]:
     """Ask the subject, in order, until the time is over. One that kills its process is refused like one it raises at.
 
     lines: whether to note which run; it costs a part of the subject's time. Raises `RuntimeError` for a fault of our own.

@@ -97,7 +97,7 @@ class MonteCarlo(TorchDispatchMode):
             return result
         again_args, again_kwargs = tree_unflatten([self._moved(v, 0.5) if is_inexact(v) else v for v in flat], spec)
         again = func(*again_args, **again_kwargs)
-        return self._summed_in_order(func, again_args, again) if name in _SUMS else again
+        return self._summed_in_order(func, again_args, again) if name in _SUMS and not again.is_complex() else again
 
     def _summed_in_order(self, func: Any, args: tuple[Any, ...], result: torch.Tensor) -> torch.Tensor:
         """A sum as a runtime makes it that adds in order, in a few lanes; torch's own cascade is better than most.

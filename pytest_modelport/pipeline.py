@@ -102,9 +102,9 @@ def verify(
         timeout=timeout,
         imports=imports,
         search=search_of(examples, domain, domains or {}, None if replay is None else Recipe(replay), search_seconds),
-        budgets=budgets_of(latency, size, memory, Path(baseline) if baseline is not None else None),
+        budgets=budgets_of(latency, size, memory, _release(baseline)),
     )
-    asked = asked or checks_for(case)
+    asked = checks_for(case, asked)
     files = artifacts_of(artifact, routes)
     environments = declared(Path.cwd())
     require(routes, environments)
@@ -126,6 +126,12 @@ def _workspace(workdir: str | Path | None, environments: Mapping[str, Environmen
         raise UsageError(f"workdir {workdir} cannot be used: {error.strerror}") from error
 
 
+def _release(baseline: str | Path | None) -> Path | None:
+    if baseline is not None and not Path(baseline).is_dir():
+        raise UsageError(f"baseline {str(baseline)!r} is no folder: give the one with the last release's artifacts by route")
+    return Path(baseline) if baseline is not None else None
+
+
 def expect(workspace: Workspace, routes: Iterable[Route], threads: int = 1) -> None:
     """Say early which routes will come, so that the clean room can import what they need in the meantime."""
     for route in routes:
@@ -137,11 +143,14 @@ def default_checks() -> tuple[str, ...]:
     return tuple(sorted((n for n in shelf.names("checks") if shelf.check(n).DEFAULT), key=lambda name: name != "parity"))
 
 
-def checks_for(case: Case) -> tuple[str, ...]:
-    """The checks of a subject for which none is named: the default ones, and those that what the user said calls for."""
-    search = case.search
-    sought = search.wanted or (case.shapes.dynamic and search.examples)
-    return (*default_checks(), *(("shapes",) if sought else ()), *case.budgets.checks)
+def checks_for(case: Case, named: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Those named, else the default ones and shapes where dims may vary; and, named or not, what else the user said calls for.
+
+    A budget, a replay or a domain that no check asked about would be green without proof.
+    """
+    varies = case.shapes.dynamic and case.search.examples
+    asked = named or (*default_checks(), *(("shapes",) if varies else ()))
+    return tuple(dict.fromkeys((*asked, *(("shapes",) if case.search.wanted else ()), *case.budgets.checks)))
 
 
 def case_of(
@@ -164,6 +173,7 @@ def case_of(
     from pytest_modelport import subject
     from pytest_modelport.loading import load
     from pytest_modelport.sampling import samples_of
+    from pytest_modelport.search import built, enlarged
 
     limits(timeout, threads)
     loaded = load(model)
@@ -191,8 +201,8 @@ def case_of(
         search=search or Search(),
         budgets=budgets or Budgets(),
     )
-    case = _enlarged(case)
-    others, left_out = samples_of(_made(case, samples), first.sample)
+    case = enlarged(case)
+    others, left_out = samples_of(built(case, samples), first.sample)
     further = tuple(subject.inputs(module, sample).sample for sample in others)
     return replace(
         case,
@@ -200,31 +210,6 @@ def case_of(
         key=f"{subject.fingerprint(module, first.sample, *further)}-{seed}",
         notes=(*case.notes, *left_out),
     )
-
-
-def _enlarged(case: Case) -> Case:
-    """The case with a sample to export with in which no dim that varies is 0 or 1, if the subject takes that one."""
-    sizes = {item.name: item.tensor.shape for item in case.inputs.tensors}
-    if all(sizes[name][axis] > 1 for name in case.shapes.axes for axis in case.shapes.varying(name)):
-        return case
-    from pytest_modelport import subject
-    from pytest_modelport.search import enlarged
-
-    recipe, sample = enlarged(case)
-    if sample is None:
-        return case
-    note = f"exported with {recipe}, the sample repeated to size: exporters fix dims that are 0 or 1"
-    return replace(case, larger=subject.inputs(case.module, sample), notes=(*case.notes, note))
-
-
-def _made(case: Case, samples: Iterable[Any]) -> Iterable[Any]:
-    """The samples, with those that are recipes made."""
-    if not (isinstance(samples, (list, tuple)) and any(isinstance(sample, Recipe) for sample in samples)):
-        return samples
-    from pytest_modelport.search import space_for
-
-    space = space_for(case)
-    return [space.build(sample) if isinstance(sample, Recipe) else sample for sample in samples]
 
 
 def _shapes(asked: Any, module: Any, inputs: Any, timeout: float) -> tuple[Shapes, tuple[str, ...]]:

@@ -22,18 +22,16 @@ def place(home: Path, route: Route) -> Path:
 
 
 def add(home: Path, route: Route, folder: Path) -> None:
-    """Put a verified artifact there, whole or not at all, instead of an earlier one. Raises `OSError` and `CorruptArtifact`."""
+    """Put a verified artifact there, instead of one of the same run. Raises `OSError` and `CorruptArtifact`."""
     wanted = place(home, route)
     wanted.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=wanted.parent, prefix=".new-"))
     try:
         shutil.copytree(folder, made, dirs_exist_ok=True)
         artifact.load(made)
-        earlier = made.with_name(made.name.replace("new", "old"))
-        if wanted.exists():
-            wanted.replace(earlier)
+        if wanted.exists():  # the test was run again
+            shutil.rmtree(wanted)
         made.replace(wanted)
-        shutil.rmtree(earlier, ignore_errors=True)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_modelport.accepting import Look, asked, looked
+from pytest_modelport.accepting import Look, answers_to, looked
 from pytest_modelport.dims import Shapes
 from pytest_modelport.infer import Axis, broadcast, joined
 from pytest_modelport.plan import plan, tail
 from pytest_modelport.recipes import Recipe
 from pytest_modelport.reference import Reference
-from pytest_modelport.sample import Call, Sample
+from pytest_modelport.sample import Call
 from pytest_modelport.space import Space, space_of
+from pytest_modelport.subject import inputs
 
 if TYPE_CHECKING:
     from pytest_modelport.case import Case
@@ -68,7 +69,7 @@ def tried(workspace: Workspace, case: Case, device: str) -> Tried:
         space = space_for(case, look)
         wanted, notes = _wanted(space, case)
         further = branches(space, case.search.examples * _LOOKS) if look.decides and case.search.replay is None else []
-        found = asked(
+        found = answers_to(
             case, space, [*wanted, *further], workspace.fresh("accepted"), seconds=case.search.seconds, lines=bool(further)
         )
         planned, other = found[: len(wanted)], [one.recipe for one in found[len(wanted) :] if one.answers and one.lines]
@@ -113,16 +114,31 @@ def reference_of(
     return Reference(case.module, calls, device, scratch, timeout=case.timeout, seed=case.seed, law_only=law_only)
 
 
-def enlarged(case: Case) -> tuple[Recipe, Sample | None]:
-    """The user's sample with every dim that varies and is 0 or 1 made 2, where its range has that; None if it is refused."""
+def built(case: Case, samples: Iterable[Any]) -> Iterable[Any]:
+    """The user's further samples, with those that are recipes made. Raises `UsageError`."""
+    if not (isinstance(samples, (list, tuple)) and any(isinstance(sample, Recipe) for sample in samples)):
+        return samples
     space = space_for(case)
-    small = {name: symbol for name, symbol in space.symbols.items() if symbol.traced < _LARGE <= symbol.highest}
+    return [space.build(sample) if isinstance(sample, Recipe) else sample for sample in samples]
+
+
+def enlarged(case: Case) -> Case:
+    """The case with a sample to export with in which every dim that varies and is 0 or 1 is 2: exporters fix those.
+
+    Unchanged where there is none, where its range has no 2, or where the subject refuses that.
+    """
+    sizes = {item.name: item.tensor.shape for item in case.inputs.tensors}
+    if all(sizes[name][axis] >= _LARGE for name in case.shapes.axes for axis in case.shapes.varying(name)):
+        return case
+    space = space_for(case)
+    small = [name for name, symbol in space.symbols.items() if symbol.traced < _LARGE <= symbol.highest]
     recipe = Recipe(dict.fromkeys(small, _LARGE))
-    if not recipe:
-        return recipe, None
     with tempfile.TemporaryDirectory(prefix="modelport-") as folder:
-        [found] = asked(case, space, [recipe], Path(folder), seconds=case.timeout, lines=False)
-    return recipe, space.build(recipe) if found.answers else None
+        [found] = answers_to(case, space, [recipe], Path(folder), seconds=case.timeout, lines=False)
+    if not (small and found.answers):
+        return case
+    note = f"exported with {recipe}, the sample repeated to size: exporters fix dims that are 0 or 1"
+    return replace(case, larger=inputs(case.module, space.build(recipe)), notes=(*case.notes, note))
 
 
 def space_for(case: Case, look: Look | None = None) -> Space:

@@ -83,11 +83,15 @@ def _twice(ask: Callable[[], Verdict]) -> Verdict:
     return ask()
 
 
+def _runs(bench: Bench, port: Timed, count: int) -> Runs:
+    return runs(port, count, _SECONDS, alone=bench.case.threads == 1 and bench.route.device == "cpu")
+
+
 def _absolute(bench: Bench, port: Timed, about: dict[str, Any]) -> Verdict:
     """The percentiles that have a budget; the median where none has."""
     limits = dict(bench.case.budgets.latency.percentiles) or {0.5: math.inf}
     count = max(_PLAIN_RUNS, *(needed(share, ALPHA) + 5 for share in limits))
-    found = runs(port, count, _SECONDS, alone=bench.case.threads == 1 and bench.route.device == "cpu")
+    found = _runs(bench, port, count)
     walls = found.walls
     evidence = {**about, "runs": len(walls), "busy": found.busy, "runs_ms": milliseconds(walls), "percentiles": {}}
     words, outcomes = [], []
@@ -131,7 +135,7 @@ def _batches(bench: Bench, port: Any, sizes: tuple[int, ...]) -> Verdict:
         recipe = Recipe({"batch": size})
         port.prepare(bench.feed(Call(space.build(recipe), bench.case.seed, space.label(recipe))), bench.case.seed)
         warm_up(port)
-        medians[size] = runs(port, _PLAIN_RUNS, _SECONDS, alone=bench.case.threads == 1).median
+        medians[size] = _runs(bench, port, _PLAIN_RUNS).median
     words = [f"batch {size}: {median * 1e3:.3g} ms, {size / median:.3g} a second" for size, median in medians.items()]
     evidence = {"batch_ms": {str(size): round(median * 1e3, 4) for size, median in medians.items()}}
     return bench.verdict("latency", Stage.BUDGET, Outcome.PASSED, "; ".join(words), evidence)

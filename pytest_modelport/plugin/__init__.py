@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_modelport.plugin import options
-from pytest_modelport.plugin.keys import ATTRIBUTE, CALLS, FIXTURE, MARKER, SETTINGS, VERDICTS, WORKSPACE, is_portable
+from pytest_modelport.plugin.keys import ATTRIBUTE, CALLS, FIXTURE, MARKER, RELEASED, SETTINGS, VERDICTS, WORKSPACE, is_portable
 
 if TYPE_CHECKING:
     from pytest_modelport.plugin.fixture import Modelport
@@ -107,6 +107,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     result = yield
     if pyfuncitem.stash.get(CALLS, None) == 0:
         pytest.fail("the test never called modelport(model, ...): nothing was proven", pytrace=False)
+    if RELEASED in pyfuncitem.stash:  # the whole test has passed, and not only its calls
+        from pytest_modelport.plugin.releases import write_artifacts
+
+        write_artifacts(pyfuncitem.stash[RELEASED])
     return result
 
 

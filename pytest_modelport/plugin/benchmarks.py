@@ -10,9 +10,10 @@ from pytest_modelport.plugin.keys import SETTINGS, is_portable
 from pytest_modelport.verdict import Verdict
 
 
-def allowed(config: pytest.Config) -> bool:
-    """Whether anything may be timed: `--benchmark-skip` and `--benchmark-disable` say no."""
-    return not (config.getoption("benchmark_skip", default=False) or config.getoption("benchmark_disable", default=False))
+def forbidden(config: pytest.Config) -> str:
+    """The option that says that nothing is timed, or an empty string."""
+    named = (name for name in ("skip", "disable") if config.getoption(f"benchmark_{name}", default=False))
+    return next((f"--benchmark-{name}" for name in named), "")
 
 
 def admit(config: pytest.Config, items: Iterable[pytest.Item]) -> None:

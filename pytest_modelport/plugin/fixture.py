@@ -11,7 +11,7 @@ import pytest
 from pytest_modelport.errors import UsageError
 from pytest_modelport.plugin import benchmarks
 from pytest_modelport.plugin.collect import rerun, route_of, subject_of
-from pytest_modelport.plugin.keys import CALLS, SETTINGS, VERDICTS, WORKSPACE
+from pytest_modelport.plugin.keys import CALLS, RELEASED, SETTINGS, VERDICTS, WORKSPACE
 from pytest_modelport.plugin.options import Settings
 from pytest_modelport.route import Route
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict, worst
@@ -132,13 +132,16 @@ class Modelport:
             **options,
         )
         case = replace(case, artifact=artifacts_of(artifact, [self._route]).get(self._route.target))
-        budgeted = (*case.budgets.checks, *(("latency",) if self._settings.benchmark else ()))
-        checks = dict.fromkeys((*(self._checks or pipeline.checks_for(case)), *budgeted))
-        if not benchmarks.allowed(self._item.config):
+        timed = ("latency",) if self._settings.benchmark else ()
+        checks = dict.fromkeys((*pipeline.checks_for(case, self._checks), *timed))
+        forbidden = benchmarks.forbidden(self._item.config)
+        if forbidden:
             checks.pop("latency", None)
         verdicts = pipeline.prove(self._workspace, case, self._route, tuple(checks))
+        if forbidden and case.budgets.latency.given:
+            said = f"latency budgets not asked: {forbidden}"
+            verdicts.append(Verdict(self._route, "latency", Stage.BUDGET, Outcome.SKIPPED, said, subject=self._subject))
         benchmarks.show(self._request, verdicts)
-        self._release(verdicts)
         return verdicts
 
     def _search(
@@ -167,18 +170,6 @@ class Modelport:
         said = {name: value for name, value in given.items() if value is not None}
         return budgets_of(**{**self._budgets, **said}, baseline=self._home(self._settings.baseline))
 
-    def _release(self, verdicts: list[Verdict]) -> None:
-        """Put the artifact beside the others that passed. Raises `UsageError` when it cannot be written."""
-        from pytest_modelport.release import add
-
-        home = self._home(self._settings.release)
-        if home is None or not all(verdict.passed for verdict in verdicts):
-            return
-        try:
-            add(home, self._route, Path(verdicts[0].evidence["artifact"]))
-        except OSError as error:
-            raise UsageError(f"the release cannot be written: {error.strerror}: {error.filename or home}") from error
-
     def _home(self, release: Path | None) -> Path | None:
         """Where a release keeps this subject: by the test's whole name, and the call where there are several."""
         from pytest_modelport.release import home
@@ -193,6 +184,10 @@ class Modelport:
         report = Report(tuple(verdicts), environment())
         if not report.passed:
             self._end(verdicts, report)
+        home = self._home(self._settings.release)
+        if home is not None:
+            released = home, self._route, Path(verdicts[0].evidence["artifact"])
+            self._item.stash.setdefault(RELEASED, []).append(released)
         return report
 
     def _end(self, verdicts: list[Verdict], report: Report) -> NoReturn:

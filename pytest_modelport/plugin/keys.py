@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_modelport.plugin.options import Settings
+    from pytest_modelport.route import Route
     from pytest_modelport.verdict import Verdict
     from pytest_modelport.workspace import Workspace
 
@@ -23,6 +26,8 @@ WORKSPACE: pytest.StashKey[Workspace] = pytest.StashKey()
 #: How often an item has called the fixture; absent where it has none.
 CALLS: pytest.StashKey[int] = pytest.StashKey()
 VERDICTS: pytest.StashKey[list[Verdict]] = pytest.StashKey()
+#: What an item's calls have proven: the subject's place in the release, the route, and the artifact's folder.
+RELEASED: pytest.StashKey[list[tuple[Path, Route, Path]]] = pytest.StashKey()
 
 
 def is_portable(item: pytest.Item) -> bool:

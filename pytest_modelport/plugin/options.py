@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_modelport.plugin.releases import last, new
 from pytest_modelport.route import DEFAULT_TARGETS
 
 DEFAULT_TIMEOUT = 600.0
@@ -120,7 +121,7 @@ def _add_budgets(group: Any) -> None:
     group.addoption(
         "--modelport-release",
         metavar="DIR",
-        help="write every artifact whose route passed there, and nothing else",
+        help="a new folder, for every artifact whose route passed and nothing else",
     )
 
 
@@ -151,11 +152,11 @@ def read(config: pytest.Config) -> Settings:
         only=kept,
         targets=kept if kept and models else tuple(config.getini("modelport_targets")),
         benchmark=bool(config.getoption("modelport_benchmark")),
-        baseline=_folder(config),
-        release=Path(config.getoption("modelport_release")) if config.getoption("modelport_release") else None,
-        timeout=_number(config, "modelport_timeout") or DEFAULT_TIMEOUT,
+        baseline=last(config),
+        release=new(config),
+        timeout=_seconds(config, "modelport_timeout", DEFAULT_TIMEOUT),
         examples=_examples(config),
-        search_seconds=_search_seconds(config),
+        search_seconds=_seconds(config, "modelport_search_seconds", DEFAULT_SEARCH_SECONDS),
         replay=config.getoption("modelport_replay"),
         in_process=bool(config.getoption("modelport_in_process")),
         rtol=_number(config, "modelport_rtol"),
@@ -172,16 +173,12 @@ def _examples(config: pytest.Config) -> int:
     return int(text)
 
 
-def _folder(config: pytest.Config) -> Path | None:
-    given = config.getoption("modelport_baseline")
-    if given and given != "none" and not Path(given).is_dir():
-        raise pytest.UsageError(f"--modelport-baseline: no folder {given}; write none for the first release")
-    return Path(given) if given else None
-
-
-def _search_seconds(config: pytest.Config) -> float:
-    given = config.getoption("modelport_search_seconds")
-    return _number(config, "modelport_search_seconds", given) or DEFAULT_SEARCH_SECONDS
+def _seconds(config: pytest.Config, name: str, default: float) -> float:
+    """An option, else a line in the ini file, else the default."""
+    found = _number(config, name, config.getoption(name, default=None))
+    if found is not None and not found > 0:
+        raise pytest.UsageError(f"{name} is {found:g}: give a positive number of seconds")
+    return default if found is None else found
 
 
 def _checked_device(name: str) -> str:

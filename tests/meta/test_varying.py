@@ -10,7 +10,7 @@ from pytest_modelport import shelf
 from pytest_modelport.workspace import Workspace
 
 #: Those whose figures everyone should see move; the others take minutes together.
-ALWAYS = (("bert", "onnx"), ("resnet", "torch_export"), ("lstm", "torch_export"))
+ALWAYS = (("bert", "onnx"), ("resnet", "torch_export"), ("lstm", "torch_export"), ("gpt2", "torch_export"))
 CASES = [
     pytest.param(model, target, marks=[] if (model, target) in ALWAYS else [pytest.mark.full])
     for model in varying.MODELS

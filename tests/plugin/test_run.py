@@ -351,12 +351,46 @@ def test_a_release_is_what_the_next_one_is_timed_beside(run, monkeypatch, pytest
     assert "as long as the last release" in text(slower)
     assert not list(pytester.path.glob("second/*/*"))  # what is not green is not released
     refused = run(BUDGETED, "--modelport-baseline=nowhere")
-    refused.stderr.fnmatch_lines(["ERROR: --modelport-baseline: no folder nowhere; write none for the first release"])
+    refused.stderr.fnmatch_lines(["ERROR: --modelport-baseline: no release in nowhere; write none for the first one"])
+
+
+def test_no_time_is_no_time(run):
+    refused = run(PASSING, "--modelport-search-seconds=0")
+    refused.stderr.fnmatch_lines(["ERROR: modelport_search_seconds is 0: give a positive number of seconds"])
+
+
+def test_a_release_has_nothing_of_another_run(run, pytester):
+    run(PASSING, "--modelport-release=first").assert_outcomes(passed=2)
+    again = run(PASSING, "--modelport-release=first")
+    again.stderr.fnmatch_lines(["ERROR: --modelport-release: first is there already; a release goes into a new folder"])
+
+
+def test_what_a_test_refuses_after_its_calls_is_not_released(run, pytester):
+    body = """
+@portable("torchscript")
+def test_it(modelport):
+    modelport(nn.ReLU().eval(), torch.ones(3))
+    assert False, "not this one"
+"""
+    run(body, "--modelport-release=first").assert_outcomes(failed=1)
+    assert not list(pytester.path.glob("first/*/*"))
+
+
+def test_budgets_are_asked_where_other_checks_are_named_and_skipped_where_timing_is_forbidden(run, monkeypatch):
+    alone(monkeypatch)
+    named = BUDGETED.replace('latency={"p50_ms": 1000, "max_regression": "50%"}', 'checks=["parity"], latency={"p50_ms": 1e-6}')
+    said = run(named)
+    assert said.parseoutcomes().get("passed", 0) == 0
+    assert "test_budgeted torchscript-cpu: p50 is" in text(said)
+    pytest.importorskip("pytest_benchmark")
+    forbidden = run(BUDGETED, "--modelport-baseline=none", "--benchmark-disable")
+    forbidden.assert_outcomes(skipped=1)
+    assert "latency budgets not asked: --benchmark-disable" in text(forbidden)
 
 
 def test_a_release_that_cannot_be_written_is_red(run, monkeypatch, pytester):
     (pytester.path / "taken").write_text("a file")
-    result = run(PASSING, "--modelport-release=taken")
+    result = run(PASSING, "--modelport-release=taken/release")
     assert result.parseoutcomes().get("passed", 0) == 0
     assert "the release cannot be written: " in text(result)
 

@@ -246,3 +246,8 @@ def test_a_recipe_is_pinned_among_the_samples(prove):
     assert "'output' at samples[0]" in report.verdicts[0].reason
     with pytest.raises(UsageError, match="unknown factor of a recipe 'bath': did you mean 'batch'"):
         prove(["torchscript"], Alone().eval(), X, dynamic_shapes={0: "batch"}, samples=[recipe(bath=1)])
+
+
+def test_a_replay_is_run_where_other_checks_are_named():
+    case = pipeline.case_of(nn.ReLU(), X, search=search_of(replay=parse('{"input:kind": "zeros"}')))
+    assert pipeline.checks_for(case, ("parity",)) == ("parity", "shapes")
