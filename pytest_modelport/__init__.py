@@ -6,9 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Outcome", "Report", "Route", "Sample", "Stage", "UsageError", "Verdict", "recipe", "verify"]
+__all__ = ["Outcome", "Report", "Route", "Sample", "Stage", "T", "UsageError", "Verdict", "recipe", "verify"]
 
 if TYPE_CHECKING:
+    from pytest_modelport.chain import T
     from pytest_modelport.errors import UsageError
     from pytest_modelport.pipeline import verify
     from pytest_modelport.recipes import recipe
@@ -22,6 +23,7 @@ _HOMES = {
     "Route": "route",
     "Sample": "sample",
     "Stage": "verdict",
+    "T": "chain",
     "UsageError": "errors",
     "Verdict": "verdict",
     "recipe": "recipes",

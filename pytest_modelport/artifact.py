@@ -39,7 +39,7 @@ class Manifest:
     constants: Python values among the outputs that were fixed at export, by output name; baked: the same among the inputs.
     ranges: symbol -> [lowest, highest or None]. guards: what else the export assumed of the inputs, each with its line;
     a file may not check it. options: what the route asked of the export. sessions: what opening it really
-    set, by route.
+    set, by route. transforms: what was done to the file after the export.
     """
 
     format: str
@@ -54,6 +54,7 @@ class Manifest:
     guards: tuple[str, ...] = ()
     producers: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    transforms: tuple[str, ...] = ()
     brought: bool = False
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sessions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Manifest:
                 **{
                     **values,
                     **{key: _values(values[key]) for key in ("inputs", "outputs")},
-                    **{key: tuple(values[key]) for key in ("notes", "guards")},
+                    **{key: tuple(values[key]) for key in ("notes", "guards", "transforms")},
                 }
             )
         except (KeyError, TypeError) as error:

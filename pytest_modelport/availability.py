@@ -31,7 +31,8 @@ def _not_installed(bench: Bench) -> Verdict | None:
         if not bench.workspace.environment(name).packages:
             reason = f"environment {name} is not there: modelport env create {name}"
             return bench.verdict("parity", Stage.OPEN, Outcome.SKIPPED, reason)
-    absent, command = shelf.lacking(*([] if _brought(bench) else [maker]), *([] if bench.environment else [opener]))
+    changed = [move.transform for move in bench.moves]
+    absent, command = shelf.lacking(*([] if _brought(bench) else [maker]), *([] if bench.environment else [opener]), *changed)
     if not absent:
         return None
     return bench.verdict("parity", Stage.EXPORT, Outcome.SKIPPED, f"not installed: {absent}; {command}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +21,15 @@ from pytest_modelport.feed import Feed
 from pytest_modelport.feeding import feed
 from pytest_modelport.isolate import Crashed, Ending, Raised, forks
 from pytest_modelport.reference import Reference, SubjectFailed
+from pytest_modelport.reworking import through
 from pytest_modelport.route import Route
 from pytest_modelport.sample import Call, Rejected, Sample
 from pytest_modelport.setting import Setting
 from pytest_modelport.signature import Signature
+from pytest_modelport.steps import Move, moves
 from pytest_modelport.stopped import Stopped, evidence_of, stopped
 from pytest_modelport.target import Target
-from pytest_modelport.tolerance import Tolerance
+from pytest_modelport.tolerance import FIDELITY_DB, Tolerance
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 from pytest_modelport.wire import Array
 from pytest_modelport.workspace import Workspace
@@ -41,6 +44,31 @@ class Bench:
     case: Case
     route: Route
     workspace: Workspace
+    original: Case | None = None
+
+    @cached_property
+    def moves(self) -> tuple[Move, ...]:
+        """The route's transforms."""
+        return moves(self.route.transforms, self.case.hooks.functions)
+
+    @property
+    def reshaped(self) -> bool:
+        """Whether a transform of the file may have changed answers."""
+        return any(move.on_file and move.lossy for move in self.moves)
+
+    @cached_property
+    def exported(self) -> Bench:
+        """The same route without transforms of the file."""
+        return self._without(lambda move: move.on_file)
+
+    @cached_property
+    def untransformed(self) -> Bench:
+        """The same route without any transform."""
+        return replace(self._without(lambda _: True), case=self.original or self.case, original=None)
+
+    def _without(self, drop: Callable[[Move], bool]) -> Bench:
+        kept = tuple(move.text for move in self.moves if not drop(move))
+        return replace(self, route=replace(self.route, transforms=kept))
 
     @cached_property
     def _target(self) -> Target:
@@ -62,7 +90,15 @@ class Bench:
     @property
     def tolerance(self) -> Tolerance:
         """What the user allows, and what the runtime's way of computing costs."""
-        return replace(self.case.tolerance, rounding=getattr(shelf.runtime(self.runtime), "ROUNDING", 1.0))
+        rounding = getattr(shelf.runtime(self.runtime), "ROUNDING", 1.0)
+        return replace(self.case.tolerance, rounding=rounding, fidelity=self._fidelity)
+
+    @property
+    def _fidelity(self) -> float | None:
+        """What answers are held to where the noise cannot say: nothing but structure after the file was changed."""
+        if self.reshaped:
+            return -math.inf
+        return FIDELITY_DB if any(getattr(move.transform, "STEPS", False) for move in self.moves) else None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -117,6 +153,20 @@ class Bench:
             raise Stopped(Stage.RUN, Outcome.ERROR, "the subject returns no tensor: nothing can be compared")
         return reference
 
+    @cached_property
+    def law(self) -> Reference:
+        """The subject's own answers alone, without oracle and noise. Raises `Stopped`."""
+        case, device = self.case, self.route.device
+
+        def make() -> Reference:
+            scratch, limit = self.workspace.fresh("law"), case.timeout
+            return Reference(case.module, case.calls, device, scratch, timeout=limit, seed=case.seed, law_only=True)
+
+        try:
+            return self.workspace.once(("law", case.key, device), make)
+        except SubjectFailed as failure:
+            raise self.subject_failed(failure) from None
+
     def on(self, reference: Reference) -> Bench:
         """The same route and artifact with other calls."""
         other = replace(self, case=replace(self.case, calls=reference.calls))
@@ -146,6 +196,8 @@ class Bench:
         made = self.workspace.once(
             key, lambda: making.export(self.workspace, case, self.reference, self.format, self.options, device)
         )
+        if isinstance(made, Artifact):
+            made = through(self.workspace, case, made, [move for move in self.moves if move.on_file], key)
         if isinstance(made, Stopped):
             raise made
         return made

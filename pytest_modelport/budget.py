@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_modelport.errors import UsageError, unknown
+from pytest_modelport.floors import quality_of
 from pytest_modelport.sequential import needed
 
 #: The largest probability of each wrong decision.
@@ -49,13 +50,15 @@ class Latency:
 @dataclass(frozen=True)
 class Budgets:
     """latency: what calls may take. size_mb: megabytes (10**6 bytes) of files. parameters: numbers stored in them. memory_mb:
-    megabytes that the process of a session may take more than before it opened the artifact.
+    megabytes that the process of a session may take more than before it opened the artifact. quality: the user's floors for
+    what transforms leave of the original's answers.
     """
 
     latency: Latency = field(default_factory=Latency)
     size_mb: float | None = None
     parameters: float | None = None
     memory_mb: float | None = None
+    quality: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def checks(self) -> tuple[str, ...]:
@@ -68,13 +71,18 @@ class Budgets:
 Given = Mapping[str, Any] | None
 
 
-def budgets_of(latency: Given = None, size: Given = None, memory: Given = None, baseline: Path | None = None) -> Budgets:
-    """Budgets as a user writes them: latency as `latency_of`, size `{"mb": 5, "parameters": 1e6}`, memory `{"mb": 200}`.
+def budgets_of(
+    latency: Given = None, size: Given = None, memory: Given = None, quality: Given = None, baseline: Path | None = None
+) -> Budgets:
+    """Budgets as a user writes them: latency as `latency_of`, size `{"mb": 5, "parameters": 1e6}`, memory `{"mb": 200}`,
+    quality as `quality_of`.
 
     Raises `UsageError`.
     """
     bytes_, kept = _read("size", size, ("mb", "parameters")), _read("memory", memory, ("mb",))
-    return Budgets(latency_of(latency, baseline), bytes_.get("mb"), bytes_.get("parameters"), kept.get("mb"))
+    return Budgets(
+        latency_of(latency, baseline), bytes_.get("mb"), bytes_.get("parameters"), kept.get("mb"), quality_of(quality)
+    )
 
 
 def _read(name: str, given: Given, known: tuple[str, ...]) -> dict[str, float]:

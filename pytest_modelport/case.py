@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_modelport.budget import Budgets
+from pytest_modelport.chain import Function
 from pytest_modelport.dims import Shapes
+from pytest_modelport.errors import UsageError
 from pytest_modelport.sample import Call
 from pytest_modelport.searching import Search
 from pytest_modelport.tolerance import Tolerance
@@ -21,13 +23,36 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Hooks:
+    """What of the user's runs while a model is transformed.
+
+    calibrate(model): runs data through the model it is given. finetune(model): trains it in place. metric(model): a number,
+    more is better. functions: transforms of their own, by name.
+    """
+
+    calibrate: Callable[[Callable[..., Any]], Any] | None = None
+    finetune: Callable[[nn.Module], Any] | None = None
+    metric: Callable[[Callable[..., Any]], float] | None = None
+    functions: Mapping[str, Function] = field(default_factory=dict)
+
+
+def hooks_of(calibrate: Any, finetune: Any, metric: Any, functions: Mapping[str, Function]) -> Hooks:
+    """What the user gave, checked. Raises `UsageError` for what cannot be called."""
+    for name, given in (("calibrate", calibrate), ("finetune", finetune), ("metric", metric)):
+        if given is not None and not callable(given):
+            raise UsageError(f"{name} is {given!r}: give a function that takes the model")
+    return Hooks(calibrate, finetune, metric, functions)
+
+
+@dataclass(frozen=True)
 class Case:
     """The subject and everything the user said about it.
 
     key: the subject's fingerprint; equal keys share references and exports. artifact: a file to prove instead of exporting.
     timeout: seconds for each export, opening and call. threads: of the port's session. factory: makes another instance.
     imports: modules whose import registers what an artifact needs (custom operators). search: how further samples are found.
-    budgets: what the port may cost.
+    budgets: what the port may cost. hooks: what of the user's runs while it is transformed. dtype: what a transform has cast
+    floating point inputs to.
     larger: the sample to export with where a dim that varies is 0 or 1 in the user's own, which exporters fix.
     """
 
@@ -48,6 +73,8 @@ class Case:
     search: Search = field(default_factory=Search)
     budgets: Budgets = field(default_factory=Budgets)
     larger: Inputs | None = None
+    dtype: str = ""
+    hooks: Hooks = field(default_factory=Hooks)
 
     def fresh(self) -> nn.Module:
         """Another instance of the subject, in the same modes: the user's factory's where there is one, else a copy.

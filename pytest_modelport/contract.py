@@ -157,6 +157,26 @@ class Traceable(Runtime, Protocol):
         """Signatures of every value computed for the last feed, after the feeds before it, each with its seed."""
 
 
+class Transform(Protocol):
+    """What is done to the model before it is exported, or to the file afterwards."""
+
+    REQUIRES: Mapping[str, str]
+    EXTRA: str
+    ON: str
+    """`subject`, or the kind of artifact it changes."""
+    PRICE: str
+    """The row of `floors.FLOORS` that says what it may cost."""
+    # Optional: `OPTIONS`, `prune_global(amount=0.4)`: name -> `int`, `float`, `bool` or words to choose from.
+    # Optional: `INPUTS`, the dtype that the transformed model takes floating point inputs in.
+    # Optional: `STEPS = True`, where values inside are rounded to steps, so that sound ports differ by a step here and there.
+    # Optional: `IMPORTS`, modules that register the operators it brings into the model.
+
+    def apply(self, work: Any) -> Any:
+        """What becomes of the model: `work` is a `work.ModuleWork`, the result an `nn.Module`. Or of the file: a
+        `work.FileWork`, and the result is notes for a reader. Any exception means: this cannot be transformed so.
+        """
+
+
 class Library(Protocol):
     """A package whose models can be asked for by name."""
 

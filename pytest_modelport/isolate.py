@@ -117,6 +117,11 @@ def run(
     return _forked(job, timeout, log, paths) if forks() else _inline(job, _into(log), paths, restore)
 
 
+def inside(job: Job, *, log: Path, restore: nn.Module) -> Done | Raised:
+    """Run `job` in this process; its value may be anything. What it prints is logged, generators and the module are put back."""
+    return _inline(job, _into(log), None, restore)
+
+
 def _attempt(job: Job, paths: Mapping[int, str] | None) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         # Under pytest's `filterwarnings = error` an exporter's advice would end the export.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,29 @@ from pytest_modelport import __version__, shelf
 from pytest_modelport.availability import preload, unavailable
 from pytest_modelport.bench import Bench
 from pytest_modelport.budget import Budgets, budgets_of
-from pytest_modelport.case import Case
+from pytest_modelport.case import Case, Hooks, hooks_of
 from pytest_modelport.dims import Shapes
 from pytest_modelport.environments import Environment, declared, require
 from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.export import versions
 from pytest_modelport.isolate import forks
 from pytest_modelport.recipes import Recipe
-from pytest_modelport.request import Artifacts, artifacts_of, checks_of, imports_of, limits, routes_of
+from pytest_modelport.request import (
+    Artifacts,
+    artifacts_of,
+    checks_of,
+    functions_of,
+    imports_of,
+    limits,
+    routes_of,
+    transform_of,
+)
 from pytest_modelport.route import Route
 from pytest_modelport.sample import Sample, sequence
 from pytest_modelport.searching import Search, search_of
 from pytest_modelport.stopped import Stopped
 from pytest_modelport.tolerance import Tolerance
+from pytest_modelport.transforming import prepared
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
 from pytest_modelport.workspace import Workspace
 
@@ -40,7 +50,7 @@ def verify(
     kwargs: Mapping[str, Any] | None = None,
     *,
     targets: Sequence[str],
-    transforms: Sequence[str] = ("none",),
+    transforms: Sequence[Any] = ("none",),
     devices: Sequence[str] = ("cpu",),
     checks: Sequence[str] | None = None,
     dynamic_shapes: Any = None,
@@ -62,6 +72,10 @@ def verify(
     latency: Mapping[str, Any] | None = None,
     size: Mapping[str, Any] | None = None,
     memory: Mapping[str, Any] | None = None,
+    quality: Mapping[str, Any] | None = None,
+    calibrate: Callable[[Any], Any] | None = None,
+    finetune: Callable[[Any], Any] | None = None,
+    metric: Callable[[Any], float] | None = None,
     baseline: str | Path | None = None,
     in_process: bool = False,
 ) -> Report:
@@ -86,9 +100,16 @@ def verify(
     "max_regression": "5%"}`, size `{"mb": 5, "parameters": 1e6}`, memory `{"mb": 200}`. baseline: a folder with the last
     release's artifacts by route, which max_regression is about.
 
+    transforms: what is done to the model or to its file before it ships, each a route: names, functions that take and return a
+    module, chains `T.prune_global(amount=0.4) | T.pt2e_static()`. calibrate: runs data through the model it is given, for
+    ranges; without it the samples do. finetune: trains the module it is given, after pruning or for quantization. metric: takes
+    something to call as the model, returns a number, more is better; asked of the original and of the port. quality: floors for
+    what is left of the original, `{"sqnr_db": 20, "top1": 0.98, "metric_drop": 0.01}`, instead of those of the transforms.
+
     A bad port is a verdict. Raises `UsageError` when the request itself makes no sense.
     """
     routes = routes_of(targets, transforms, devices)
+    functions = functions_of(map(transform_of, transforms))
     asked = checks_of(checks)
     case = case_of(
         model,
@@ -102,7 +123,8 @@ def verify(
         timeout=timeout,
         imports=imports,
         search=search_of(examples, domain, domains or {}, None if replay is None else Recipe(replay), search_seconds),
-        budgets=budgets_of(latency, size, memory, _release(baseline)),
+        budgets=budgets_of(latency, size, memory, quality, _release(baseline)),
+        hooks=hooks_of(calibrate, finetune, metric, functions),
     )
     asked = checks_for(case, asked)
     files = artifacts_of(artifact, routes)
@@ -168,6 +190,7 @@ def case_of(
     imports: Sequence[str] = (),
     search: Search | None = None,
     budgets: Budgets | None = None,
+    hooks: Hooks | None = None,
 ) -> Case:
     """Everything the user said about the subject, checked. Raises `UsageError`."""
     from pytest_modelport import subject
@@ -200,6 +223,7 @@ def case_of(
         imports=imports_of(imports),
         search=search or Search(),
         budgets=budgets or Budgets(),
+        hooks=hooks or Hooks(),
     )
     case = enlarged(case)
     others, left_out = samples_of(built(case, samples), first.sample)
@@ -234,6 +258,7 @@ def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str])
         absent = unavailable(bench)
         if absent is not None:
             return [absent]
+        bench = prepared(bench)
         for name in checks:
             if getattr(shelf.check(name), "ONLY_GREEN", False) and any(_wrong(verdict) for verdict in verdicts):
                 continue
@@ -243,6 +268,8 @@ def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str])
             verdicts += [replace(verdict, seconds=round(seconds / len(found), 3)) for verdict in found]
             if ended:
                 break
+    except Stopped as end:
+        verdicts.append(bench.verdict(checks[0], end.stage, end.outcome, end.reason, end.evidence))
     except OSError as error:
         # Scratch files could not be written or read: the disk's fault, not the port's.
         said = f"cannot write: {error.strerror or error}: {error.filename or workspace.folder}"

@@ -6,10 +6,13 @@ import importlib.util
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pytest_modelport import shelf
+from pytest_modelport.chain import Chain, Function, Step, chain_of
 from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.route import Route
+from pytest_modelport.target import spelled, valued
 
 Artifacts = str | Path | Mapping[str, str | Path]
 DEVICES = ("cpu", "cuda", "mps", "xpu")
@@ -33,24 +36,59 @@ def device_of(name: object) -> str:
     return name
 
 
-def transform_of(name: object) -> tuple[str, ...]:
-    """A transform as a route's chain; `none` is the empty one. Raises `UsageError` when it is unknown."""
-    if name == NO_TRANSFORM:
-        return ()
-    if name not in shelf.names("transforms"):
-        raise unknown("transform", name, (NO_TRANSFORM, *shelf.names("transforms")))
-    return (str(name),)
+def transform_of(value: object) -> Chain:
+    """A transform or a chain of them, its options' values checked; `none` is the empty one. Raises `UsageError`."""
+    if value == NO_TRANSFORM:
+        return Chain(())
+    return Chain(tuple(map(_known, chain_of(value).steps)))
 
 
-def routes_of(targets: Sequence[str], transforms: Sequence[str], devices: Sequence[str]) -> tuple[Route, ...]:
+def _known(step: Step) -> Step:
+    if step.function is not None:
+        if step.name in (NO_TRANSFORM, *shelf.names("transforms")):
+            raise UsageError(f"transform {step.name} is the name of one of Modelport's: call the function otherwise")
+        return step
+    if step.name not in shelf.names("transforms"):
+        raise unknown("transform", step.name, (NO_TRANSFORM, *shelf.names("transforms")))
+    values = valued(step.name, step.options, shelf.options(shelf.transform(step.name)))
+    return Step(step.name, tuple((key, spelled(value)) for key, value in values))
+
+
+def route_of(target: str, device: str, chain: Chain) -> Route:
+    """A route whose parts fit together. Raises `UsageError` for a chain that makes no sense for the target."""
+    kind, before = shelf.format_(shelf.target(target).format).KIND, ""
+    for step in chain.steps:
+        on = "subject" if step.function is not None else shelf.transform(step.name).ON
+        if on not in ("subject", kind):
+            raise UsageError(
+                f"transform {step.name} works on {on} files, and target {target} makes none: give it a test of its own"
+            )
+        if on == "subject" and before:
+            raise UsageError(
+                f"transform {step.name} works on the model, so it cannot come after {before}, which works on the file"
+            )
+        before = step.name if on != "subject" else before
+    return Route(target, device, tuple(map(str, chain.steps)))
+
+
+def routes_of(targets: Sequence[str], transforms: Sequence[Any], devices: Sequence[str]) -> tuple[Route, ...]:
     """Every combination, canonical and without repetitions. Raises `UsageError` for names that are not known."""
     routes = [
-        Route(shelf.canonical(str(target)), device_of(device), transform_of(transform))
+        route_of(shelf.canonical(str(target)), device_of(device), transform_of(transform))
         for transform in names_of("transforms", transforms)
         for target in names_of("targets", targets)
         for device in names_of("devices", devices)
     ]
     return tuple(dict.fromkeys(routes))
+
+
+def functions_of(chains: Iterable[Chain]) -> dict[str, Function]:
+    """The user's own transforms in these chains, by name. Raises `UsageError` for two of one name."""
+    found: dict[str, Function] = {}
+    for step in (step for chain in chains for step in chain.steps):
+        if step.function is not None and found.setdefault(step.name, step.function) is not step.function:
+            raise UsageError(f"two transforms are called {step.name}: give each function a name of its own")
+    return found
 
 
 def checks_of(names: Sequence[str] | None) -> tuple[str, ...] | None:

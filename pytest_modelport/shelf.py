@@ -19,7 +19,7 @@ from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.target import Kind, Target, parse, typed
 
 if TYPE_CHECKING:
-    from pytest_modelport.contract import Check, Format, Library, Needy, Runtime
+    from pytest_modelport.contract import Check, Format, Library, Needy, Runtime, Transform
 
 _ROOT = Path(__file__).parent
 SHELVES = ("formats", "runtimes", "transforms", "checks", "libraries")
@@ -64,9 +64,9 @@ def check(name: str) -> Check:
     return cast("Check", _load("checks", name))
 
 
-def transform(name: str) -> ModuleType:
+def transform(name: str) -> Transform:
     """The transform called `name`. Raises `UsageError` with the nearest match."""
-    return _load("transforms", name)
+    return cast("Transform", _load("transforms", name))
 
 
 def library(name: str) -> Library:

@@ -80,6 +80,19 @@ def fresh(sample: Sample, device: str = "cpu") -> Sample:
     return Sample(args, kwargs)
 
 
+def cast(sample: Sample, dtype: str) -> Sample:
+    """The sample with its floating point tensors in another dtype; as it is where `dtype` is empty."""
+    if not dtype:
+        return sample
+    wanted = getattr(torch, dtype)
+
+    def change(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(wanted) if tensor.is_floating_point() else tensor
+
+    args, kwargs = tree.replace((sample.args, dict(sample.kwargs)), is_tensor, change)
+    return Sample(args, kwargs)
+
+
 def seed_all(seed: int) -> None:
     """Seed torch, NumPy's global generator and `random`."""
     torch.manual_seed(seed)

@@ -15,6 +15,9 @@ from pytest_modelport.verdict import Outcome
 NOISE_FACTOR = 2.5
 
 
+#: A sound port of a model whose values are rounded to steps: 40 to 60 were measured, 20 and less of wrong ones.
+FIDELITY_DB = 35.0
+
 #: The defaults of torch.testing.assert_close (documented there), used where the subject's noise cannot be measured.
 _TORCH_TESTING = {
     "float16": (1e-3, 1e-5),
@@ -32,13 +35,15 @@ class Tolerance:
 
     rtol, atol: as in torch.testing.assert_close, against eager; both or none. undecided: the share of integer or bool elements
     that may differ where the subject's own evaluations disagree. rounding: how much further from the oracle the runtime's
-    own arithmetic may lie than a plain one (`Runtime.ROUNDING`).
+    own arithmetic may lie than a plain one (`Runtime.ROUNDING`). fidelity: decibels of signal over error that are enough where
+    the noise does not say so: values that are rounded to steps fall to the other side of one now and then.
     """
 
     rtol: float | None = None
     atol: float | None = None
     undecided: float = 0.0
     rounding: float = 1.0
+    fidelity: float | None = None
 
     def __post_init__(self) -> None:
         if (self.rtol is None) != (self.atol is None):
@@ -89,10 +94,20 @@ def judge(
         return Opinion(Outcome.FAILED, f"{what} of {place} is {comparison.got}, the subject's is {comparison.expected}", 1e9)
     if comparison.nonfinite:
         return Opinion(Outcome.FAILED, f"NaN/inf pattern of {place} differs in {comparison.nonfinite} elements", 1e8)
-    if comparison.different:
+    if comparison.different and tolerance.fidelity != -math.inf:
         return _integers(comparison, tolerance, place)
     fixed = fallback or tolerance.fixed
-    return _floats(comparison, place, linear, 1.0 if fixed else tolerance.factor, fixed=fixed)
+    opinion = _floats(comparison, place, linear, 1.0 if fixed else tolerance.factor, fixed=fixed)
+    if opinion.outcome is Outcome.PASSED or tolerance.fidelity is None or fidelity(comparison) < tolerance.fidelity:
+        return opinion
+    return Opinion(Outcome.PASSED, f"{place} is as near as steps allow: {fidelity(comparison):.0f} dB", opinion.rank)
+
+
+def fidelity(comparison: Comparison) -> float:
+    """Signal over error in decibels: 20 log10 of the ratio of their root mean squares."""
+    if comparison.error == 0:
+        return math.inf
+    return 20 * math.log10(comparison.magnitude / comparison.error) if comparison.magnitude else -math.inf
 
 
 def _integers(comparison: Comparison, tolerance: Tolerance, place: str) -> Opinion:

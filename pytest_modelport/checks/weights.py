@@ -28,6 +28,7 @@ _SHOWN = 5
 
 def run(bench: Bench) -> Iterator[Verdict]:
     """One verdict, or none when the artifact stores no numbers, or the subject none that its outputs depend on."""
+    bench, route = bench.exported if bench.reshaped else bench, bench.route
     reference = bench.reference
     if shelf.format_(bench.format).constants is None or not reference.needed:
         return
@@ -42,7 +43,7 @@ def run(bench: Bench) -> Iterator[Verdict]:
     floats = [(name, array.numpy()) for name, array in constants if array.dtype.startswith(("float", "bfloat"))]
     matches = [match for name, values in floats if (match := matcher.match(name, values)) is not None]
     absent = missing(matches, _expected(bench), stored)
-    yield _verdict(bench, matches, absent)
+    yield replace(_verdict(bench, matches, absent), route=route)
 
 
 def _stored(module: nn.Module) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_modelport.plugin.fixture import Modelport
 
 _MARKER_LINE = (
-    f"{MARKER}(*, targets, transforms, devices, checks, latency, size, memory): ask this test once for every route "
+    f"{MARKER}(*, targets, transforms, devices, checks, latency, size, memory, quality): ask this test once for every route "
     f"(transform x target x device); it takes the fixture {FIXTURE} and calls it"
 )
 

@@ -29,10 +29,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         pytest.fail(f"{where}: {error}", pytrace=False)
     metafunc.parametrize(
         FIXTURE,
-        [
-            pytest.param((route, portable.checks, portable.budgets), id=route.id, marks=marks)
-            for route, marks in portable.routes
-        ],
+        [pytest.param((route, portable), id=route.id, marks=marks) for route, marks in portable.routes],
         indirect=True,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,6 +12,7 @@ from pytest_modelport.errors import UsageError
 from pytest_modelport.plugin import benchmarks
 from pytest_modelport.plugin.collect import rerun, route_of, subject_of
 from pytest_modelport.plugin.keys import CALLS, RELEASED, SETTINGS, VERDICTS, WORKSPACE
+from pytest_modelport.plugin.marker import Portable
 from pytest_modelport.plugin.options import Settings
 from pytest_modelport.route import Route
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict, worst
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from pytest_modelport.workspace import Workspace
 
 
-#: What the marker says of an item: its route, its checks where it names any, and its budgets.
-Asked = tuple[Route, tuple[str, ...] | None, Mapping[str, Any]]
+#: What the marker says of an item: its route, and what it says of all routes of the test.
+Asked = tuple[Route, Portable]
 
 
 class Modelport:
@@ -34,7 +35,7 @@ class Modelport:
         item: pytest.Item = request.node
         asked: Asked = request.param
         self._item, self._workspace, self._request = item, workspace, request
-        self._route, self._checks, self._budgets = asked
+        self._route, self._portable = asked
         self._settings: Settings = item.config.stash[SETTINGS]
         item.stash[CALLS] = 0
 
@@ -65,11 +66,17 @@ class Modelport:
         latency: Mapping[str, Any] | None = None,
         size: Mapping[str, Any] | None = None,
         memory: Mapping[str, Any] | None = None,
+        quality: Mapping[str, Any] | None = None,
+        calibrate: Callable[[Any], Any] | None = None,
+        finetune: Callable[[Any], Any] | None = None,
+        metric: Callable[[Any], float] | None = None,
     ) -> Report:
         """Export the subject along this item's route and prove the artifact; fails the item when it is not green.
 
         The arguments are `pytest_modelport.verify`'s. Returns the report of this call when it is green.
         """
+        from pytest_modelport.case import hooks_of
+
         self._item.stash[CALLS] += 1
         try:
             verdicts = self._prove(
@@ -87,7 +94,8 @@ class Modelport:
                 threads=threads,
                 imports=imports,
                 search=self._search(examples, domain, domains, search_seconds),
-                budgets=self._limits({"latency": latency, "size": size, "memory": memory}),
+                budgets=self._limits({"latency": latency, "size": size, "memory": memory, "quality": quality}),
+                hooks=hooks_of(calibrate, finetune, metric, self._portable.functions),
                 timeout=self._settings.timeout if timeout is None else timeout,
             )
         except UsageError as error:
@@ -133,7 +141,7 @@ class Modelport:
         )
         case = replace(case, artifact=artifacts_of(artifact, [self._route]).get(self._route.target))
         timed = ("latency",) if self._settings.benchmark else ()
-        checks = dict.fromkeys((*pipeline.checks_for(case, self._checks), *timed))
+        checks = dict.fromkeys((*pipeline.checks_for(case, self._portable.checks), *timed))
         forbidden = benchmarks.forbidden(self._item.config)
         if forbidden:
             checks.pop("latency", None)
@@ -168,7 +176,7 @@ class Modelport:
         from pytest_modelport.budget import budgets_of
 
         said = {name: value for name, value in given.items() if value is not None}
-        return budgets_of(**{**self._budgets, **said}, baseline=self._home(self._settings.baseline))
+        return budgets_of(**{**self._portable.budgets, **said}, baseline=self._home(self._settings.baseline))
 
     def _home(self, release: Path | None) -> Path | None:
         """Where a release keeps this subject: by the test's whole name, and the call where there are several."""

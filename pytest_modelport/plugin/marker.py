@@ -10,22 +10,27 @@ import pytest
 
 from pytest_modelport import shelf
 from pytest_modelport.budget import budgets_of
+from pytest_modelport.chain import Function
 from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.plugin.keys import MARKER
 from pytest_modelport.plugin.options import Settings
-from pytest_modelport.request import NO_TRANSFORM, checks_of, device_of, names_of, transform_of
+from pytest_modelport.request import NO_TRANSFORM, checks_of, device_of, functions_of, names_of, route_of, transform_of
 from pytest_modelport.route import Route
 
-KEYWORDS = ("targets", "transforms", "devices", "checks", "latency", "size", "memory")
+BUDGETS = ("latency", "size", "memory", "quality")
+KEYWORDS = ("targets", "transforms", "devices", "checks", *BUDGETS)
 
 
 @dataclass(frozen=True)
 class Portable:
-    """A test's routes, each with the marks its parts carry, its checks (None: the default ones) and its budgets."""
+    """A test's routes, each with the marks its parts carry, its checks (None: the default ones), its budgets, and those of its
+    transforms that are functions.
+    """
 
     routes: tuple[tuple[Route, tuple[Any, ...]], ...]
     checks: tuple[str, ...] | None
     budgets: Mapping[str, Any]
+    functions: Mapping[str, Function]
 
 
 def read(markers: Iterable[pytest.Mark], settings: Settings) -> Portable:
@@ -45,11 +50,12 @@ def read(markers: Iterable[pytest.Mark], settings: Settings) -> Portable:
     for chain, chain_marks in transforms:
         for target, target_marks in targets:
             for device, device_marks in devices:
-                route = Route(target, device, chain)
+                route = route_of(target, device, chain)
                 routes[route] = (*routes.get(route, ()), *chain_marks, *target_marks, *device_marks)
-    budgets: dict[str, Any] = {keyword: keywords[keyword] for keyword in ("latency", "size", "memory") if keyword in keywords}
+    budgets: dict[str, Any] = {keyword: keywords[keyword] for keyword in BUDGETS if keyword in keywords}
     budgets_of(**budgets)  # says here what is wrong with them
-    return Portable(tuple(routes.items()), checks_of(keywords.get("checks")), budgets)
+    functions = functions_of(chain for chain, _ in transforms)
+    return Portable(tuple(routes.items()), checks_of(keywords.get("checks")), budgets, functions)
 
 
 def _parts(keyword: str, values: Any, canonical: Any) -> list[tuple[Any, tuple[Any, ...]]]:

@@ -1,0 +1,103 @@
+"""What is left of the original in a transformed model and in its artifact: sizes, zeros, versions, weights."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from pytest_modelport import onnxfile, shelf
+from pytest_modelport.bench import Bench
+from pytest_modelport.cleanroom.room import RoomEnded
+from pytest_modelport.stopped import Stopped, stopped
+from pytest_modelport.verdict import Stage
+
+#: Zeros may be this much fewer in the artifact than in the model.
+_LOST = 0.005
+#: Weights that point elsewhere than the original's are not made from them.
+_RELATED = 0.5
+
+
+def ratio(bench: Bench) -> float | None:
+    """The artifact's bytes over those of the untransformed model's; None where that has none, or its size says nothing."""
+    if not getattr(shelf.format_(bench.format), "SIZED", True):
+        return None
+    try:
+        before = bench.untransformed.artifact.size
+    except Stopped:
+        return None
+    return bench.artifact.size / before
+
+
+def kept(bench: Bench) -> str:
+    """What of the artifact is still float, in words, for one that did not get smaller."""
+    sizes = Counter[str]()
+    for _, array in _constants(bench):
+        sizes[array.dtype] += len(array.data)
+    return ", ".join(f"{size / 1e3:.4g} kB of {dtype}" for dtype, size in sizes.most_common(3))
+
+
+def sparsity(bench: Bench) -> list[str]:
+    """What is wrong with the zeros of a pruned model's artifact."""
+    if shelf.format_(bench.format).constants is None:
+        return []
+    wanted = _zeros(bench)
+    found = sum(int((array.numpy() == 0).sum()) for _, array in _constants(bench) if _weighty(array.shape))
+    if not wanted:
+        return ["nothing was pruned: the transformed model's weights have no zeros"]
+    if found < wanted * (1 - _LOST):
+        return [f"the artifact stores {found} zeros, the pruned model has {wanted}: the pruning was lost on the way"]
+    return []
+
+
+def _zeros(bench: Bench) -> int:
+    """Zeros in the weights that the transformed model computes with, masks applied."""
+    from torch.nn.utils.prune import is_pruned
+
+    count = 0
+    for part in bench.case.module.modules():
+        names = {name for name, _ in part.named_parameters(recurse=False)}
+        names |= {name.removesuffix("_orig") for name in names if name.endswith("_orig") and is_pruned(part)}
+        weights = [getattr(part, name) for name in names if not name.endswith("_orig")]
+        count += sum(int((weight == 0).sum()) for weight in weights if _weighty(tuple(weight.shape)))
+    return count
+
+
+def _weighty(shape: tuple[int, ...]) -> bool:
+    return len(shape) > 1
+
+
+def opsets(bench: Bench) -> list[str]:
+    """Whether a transform of an ONNX file has changed the version of the operators, which says what can open it."""
+    if not any(move.on_file for move in bench.moves) or bench.artifact.manifest.kind != "onnx":
+        return []
+    before, after = (onnxfile.opset(one.folder / one.manifest.entry) for one in (bench.exported.artifact, bench.artifact))
+    return [f"the opset was changed from {before} to {after}"] if before != after else []
+
+
+def strangers(bench: Bench) -> str:
+    """Weights of the transformed model that have nothing to do with the original's of the same name, in words."""
+    before = dict(bench.untransformed.case.module.state_dict())
+    names = []
+    for name, tensor in bench.case.module.state_dict().items():
+        other = before.get(name)
+        alike = other is not None and tensor.shape == other.shape and tensor.is_floating_point()
+        if alike and _weighty(tuple(tensor.shape)) and _cosine(tensor, other) < _RELATED:
+            names.append(name)
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"{shown} {'have' if len(names) > 1 else 'has'} nothing to do with the original's" if names else ""
+
+
+def _cosine(first: Any, second: Any) -> float:
+    a, b = (np.asarray(tensor.detach().double().cpu()).ravel() for tensor in (first, second))
+    lengths = math.sqrt(float(a @ a) * float(b @ b))
+    return float(a @ b) / lengths if lengths else 1.0
+
+
+def _constants(bench: Bench) -> list[Any]:
+    try:
+        return bench.constants()
+    except RoomEnded as ended:
+        raise stopped(Stage.OPEN, ended.ending, "reading the artifact's constants") from None

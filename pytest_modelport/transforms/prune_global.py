@@ -1,0 +1,25 @@
+"""Unstructured pruning over all layers together: the smallest weights of the model become zero, wherever they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_modelport.pruning import OPTIONS, amount_of, pruned
+from pytest_modelport.work import ModuleWork
+
+if TYPE_CHECKING:
+    from torch import nn
+
+REQUIRES = {"torch": "torch"}
+EXTRA = ""
+ON = "subject"
+PRICE = "pruned"
+__all__ = ["OPTIONS", "apply"]
+
+
+def apply(work: ModuleWork) -> nn.Module:
+    """amount: the share of all weights (0.2)."""
+    from torch.nn.utils.prune import L1Unstructured, global_unstructured
+
+    amount = amount_of(work, 0.2)
+    return pruned(work, lambda found: global_unstructured(found, L1Unstructured, amount=amount))

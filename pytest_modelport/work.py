@@ -1,0 +1,57 @@
+"""What a transform is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_modelport.artifact import Manifest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import nn
+
+    from pytest_modelport.export import Request
+    from pytest_modelport.sample import Sample
+
+
+class CannotTransform(Exception):
+    """Raised by a transform with a reason that needs no type's name in front of it."""
+
+
+@dataclass(frozen=True)
+class ModuleWork:
+    """A module to transform.
+
+    module: a copy of the subject, to change or to replace. request: how it would be exported. calibrate: shows a callable the
+    data that ranges are measured on: the user's, else the samples. finetune: the user's training, where it was given: takes a
+    module and trains it in place. scratch: an empty folder. timeout: seconds.
+    """
+
+    module: nn.Module
+    samples: tuple[Sample, ...]
+    request: Request
+    calibrate: Callable[[Callable[..., Any]], None]
+    finetune: Callable[[nn.Module], Any] | None
+    scratch: Path
+    timeout: float
+    seed: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FileWork:
+    """An artifact to transform.
+
+    source: the file to open of the artifact as it was exported. target: where to write, in a folder of its own. feeds:
+    calibration data, by input name.
+    """
+
+    source: Path
+    target: Path
+    manifest: Manifest
+    feeds: tuple[Mapping[str, npt.NDArray[np.generic]], ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
