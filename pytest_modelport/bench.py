@@ -20,6 +20,7 @@ from pytest_modelport.contract import is_live
 from pytest_modelport.feed import Feed
 from pytest_modelport.feeding import feed
 from pytest_modelport.isolate import Crashed, Ending, Raised, forks
+from pytest_modelport.price import price_of
 from pytest_modelport.reference import Reference, SubjectFailed
 from pytest_modelport.reworking import through
 from pytest_modelport.route import Route
@@ -29,7 +30,7 @@ from pytest_modelport.signature import Signature
 from pytest_modelport.steps import Move, moves
 from pytest_modelport.stopped import Stopped, evidence_of, stopped
 from pytest_modelport.target import Target
-from pytest_modelport.tolerance import FIDELITY_DB, Tolerance
+from pytest_modelport.tolerance import Tolerance, within_steps
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 from pytest_modelport.wire import Array
 from pytest_modelport.workspace import Workspace
@@ -98,7 +99,11 @@ class Bench:
         """What answers are held to where the noise cannot say: nothing but structure after the file was changed."""
         if self.reshaped:
             return -math.inf
-        return FIDELITY_DB if any(getattr(move.transform, "STEPS", False) for move in self.moves) else None
+        if not any(getattr(move.transform, "STEPS", False) for move in self.moves):
+            return None
+        pairs = zip(self.untransformed.law.steps, self.law.steps, strict=True)
+        outputs = (both for one, two in pairs for both in zip(one.outputs, two.outputs, strict=False))
+        return within_steps(price_of((a.name, a.eager.numpy(), b.eager.numpy()) for a, b in outputs).sqnr_db)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Raised
 from pytest_modelport.reference import EVALUATIONS, Reference
 from pytest_modelport.stopped import Stopped, stopped
-from pytest_modelport.tolerance import Opinion, allowance, judge
+from pytest_modelport.tolerance import Opinion, allowance, fidelity, judge
 from pytest_modelport.verdict import Outcome, Stage, Verdict, jsonable
 from pytest_modelport.wire import Array
 
@@ -250,11 +250,17 @@ class Finding:
 
     def _summary(self, opinions: list[tuple[Comparison, Opinion]]) -> str:
         score = max((comparison.score for comparison, _ in opinions), default=0.0)
+        apart = min((fidelity(comparison) for comparison, _ in opinions), default=math.inf)
         measured = (
             "of the given tolerance" if self.bench.tolerance.fixed else f"x noise, allowed {self.bench.tolerance.factor:g}"
         )
         calls = len({comparison.call for comparison, _ in opinions})
         outputs = len({comparison.name for comparison, _ in opinions})
+        allowed = self.bench.tolerance.fidelity
+        if allowed is not None and score > self.bench.tolerance.factor:
+            near = f"{apart:.0f} dB, at least {allowed:.0f} asked where values are rounded to steps"
+            said = "structure as asked" if allowed == -math.inf else near
+            return f"{said}; {outputs} output{'s' * (outputs > 1)}, {calls} calls"
         return f"{score:.2g} {measured}; {outputs} output{'s' * (outputs > 1)}, {calls} calls"
 
     def _notes(self, opinions: list[tuple[Comparison, Opinion]]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ class Floors:
 
     sqnr_db: signal over error, in decibels, of each output. top1: share of rows whose largest element stays the same. cosine:
     of the worst row. kl: the most divergence between the softmax of rows, in nats, on average. metric_drop: how much less the
-    user's metric may be. size_ratio: the artifact's bytes over those of the untransformed model's.
+    user's metric may be. size_ratio: bytes that the artifact stores in tensors over those of the untransformed one.
     """
 
     sqnr_db: float | None = None

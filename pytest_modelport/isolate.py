@@ -118,7 +118,7 @@ def run(
 
 
 def inside(job: Job, *, log: Path, restore: nn.Module) -> Done | Raised:
-    """Run `job` in this process; its value may be anything. What it prints is logged, generators and the module are put back."""
+    """Run `job` in this process; its value may be anything. What it prints is logged; generators and module are put back."""
     return _inline(job, _into(log), None, restore)
 
 

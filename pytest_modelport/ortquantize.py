@@ -32,7 +32,7 @@ def prepared(work: FileWork) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory(dir=work.target.parent.parent) as folder:
         path = Path(folder, "prepared.onnx")
-        quant_pre_process(str(work.source), str(path), skip_symbolic_shape=True)
+        quant_pre_process(str(work.source), str(path))
         yield path
 
 

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from pytest_modelport.oracle import is_view, may_draw
-from pytest_modelport.tensors import is_inexact
+from pytest_modelport.tensors import is_inexact, is_tensor, plain
 from pytest_modelport.wire import Array
 
 #: Constants beyond this many bytes in all are not kept; weights folded into them then stay unexplained.
@@ -26,15 +26,24 @@ _INPUT = 1
 
 
 def stored_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Every float tensor the subject keeps, by path: parameters, buffers and plain attributes. Tied ones once."""
+    """Every float tensor the subject keeps, by path: parameters, buffers and plain attributes. Tied ones once.
+
+    Not those of eight bits: NumPy has no such numbers.
+    """
     found: dict[str, torch.Tensor] = {}
     known: set[int] = set()
     for path, part in module.named_modules():
         for key, value in {**part._parameters, **part._buffers, **vars(part)}.items():
-            if is_inexact(value) and id(value) not in known and value.layout is torch.strided:
-                known.add(id(value))
-                found[f"{path}.{key}".lstrip(".")] = value
+            if not is_tensor(value) or id(value) in known:
+                continue
+            known.add(id(value))
+            parts = plain(f"{path}.{key}".lstrip("."), value)
+            found |= {name: part for name, part in parts if _comparable(part)}
     return found
+
+
+def _comparable(tensor: torch.Tensor) -> bool:
+    return is_inexact(tensor) and tensor.layout is torch.strided and tensor.itemsize > 1
 
 
 @dataclass(frozen=True, eq=False)

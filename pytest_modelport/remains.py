@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from pytest_modelport import onnxfile, shelf
 from pytest_modelport.bench import Bench
@@ -20,19 +22,38 @@ _LOST = 0.005
 _RELATED = 0.5
 
 
-def ratio(bench: Bench) -> float | None:
-    """The artifact's bytes over those of the untransformed model's; None where that has none, or its size says nothing."""
-    if not getattr(shelf.format_(bench.format), "SIZED", True):
-        return None
+@dataclass(frozen=True)
+class Sizes:
+    """What the artifact has over what the untransformed model's has: bytes of the tensors stored in it, and of its files.
+
+    Of a small model's files most is the graph; what can be read back of their tensors says what became of the weights.
+    """
+
+    stored: float
+    files: float
+
+
+def sizes(bench: Bench) -> Sizes | None:
+    """None where the untransformed model has no artifact."""
+    plain = bench.untransformed
     try:
-        before = bench.untransformed.artifact.size
+        before = plain.artifact.size
     except Stopped:
         return None
-    return bench.artifact.size / before
+    files = round(bench.artifact.size / before, 4)
+    if shelf.format_(bench.format).constants is None:
+        return Sizes(files, files)
+    return Sizes(round(_bytes(bench) / max(_bytes(plain), 1), 4), files)
 
 
-def kept(bench: Bench) -> str:
-    """What of the artifact is still float, in words, for one that did not get smaller."""
+def _bytes(bench: Bench) -> int:
+    return sum(len(array.data) for _, array in _constants(bench))
+
+
+def stored(bench: Bench) -> str:
+    """What an artifact stores, in words."""
+    if shelf.format_(bench.format).constants is None:
+        return "nothing that can be read back"
     sizes = Counter[str]()
     for _, array in _constants(bench):
         sizes[array.dtype] += len(array.data)
@@ -83,7 +104,9 @@ def strangers(bench: Bench) -> str:
     names = []
     for name, tensor in bench.case.module.state_dict().items():
         other = before.get(name)
-        alike = other is not None and tensor.shape == other.shape and tensor.is_floating_point()
+        if other is None or any(type(one) not in (torch.Tensor, torch.nn.Parameter) for one in (tensor, other)):
+            continue
+        alike = tensor.shape == other.shape and tensor.is_floating_point() and other.is_floating_point()
         if alike and _weighty(tuple(tensor.shape)) and _cosine(tensor, other) < _RELATED:
             names.append(name)
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from pytest_modelport.bench import Bench
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.price import Price, price_of
 from pytest_modelport.stopped import Stopped
-from pytest_modelport.tolerance import FIDELITY_DB
+from pytest_modelport.tolerance import within_steps
 from pytest_modelport.verdict import Outcome, Stage, Verdict, jsonable
 
 #: Of rows whose largest element must be the same in both runtimes.
@@ -24,11 +25,12 @@ def fidelity(bench: Bench, proven: Verdict) -> Verdict:
     if not others:
         return replace(proven, reason=f"{proven.reason}, before {_last(bench)}", notes=(*proven.notes, _ALONE))
     try:
-        price = price_of(_pairs(_answers(bench, ""), _answers(bench, others[0])))
+        port, other = _answers(bench, ""), _answers(bench, others[0])
+        price, cost = price_of(_pairs(other, port)), price_of(_pairs(_law(bench), other))
     except (RoomEnded, Stopped) as end:
         note = f"{others[0]} cannot compute the changed file ({_said(end)}): the check quality alone speaks for it"
         return replace(proven, reason=f"{proven.reason}, before {_last(bench)}", notes=(*proven.notes, note))
-    return _judged(bench, proven, others[0], price)
+    return _judged(bench, proven, others[0], price, within_steps(cost.sqnr_db))
 
 
 _ALONE = "no second runtime computes such files: the check quality alone speaks for the changed one"
@@ -43,14 +45,16 @@ def _said(end: RoomEnded | Stopped) -> str:
     return text[:80]
 
 
-def _judged(bench: Bench, proven: Verdict, other: str, price: Price) -> Verdict:
-    apart = price.sqnr_db is not None and price.sqnr_db < FIDELITY_DB
+def _judged(bench: Bench, proven: Verdict, other: str, price: Price, wanted: float) -> Verdict:
+    apart = price.sqnr_db is not None and price.sqnr_db < wanted
     flipped = price.top1 is not None and price.top1 < _TOP1
-    said = f"{bench.runtime} and {other} agree to {price.sqnr_db:.0f} dB" if price.sqnr_db is not None else "integers agree"
-    evidence = {**proven.evidence, "second": {"runtime": other, "sqnr_db": jsonable(price.sqnr_db), "top1": price.top1}}
+    exactly = price.sqnr_db is None or price.sqnr_db == math.inf
+    said = f"{bench.runtime} and {other} agree {'exactly' if exactly else f'to {price.sqnr_db:.0f} dB'}"
+    found = {"runtime": other, "sqnr_db": jsonable(price.sqnr_db), "asked_db": round(wanted, 1), "top1": price.top1}
+    evidence = {**proven.evidence, "second": found}
     if not apart and not flipped and not price.nonfinite:
         return replace(proven, reason=f"{proven.reason}, before {_last(bench)}; then {said}", evidence=evidence)
-    reason = f"{bench.runtime} does not compute what the file says: {said}, top-1 {price.top1}, {price.nonfinite} not finite"
+    reason = f"{bench.runtime} does not compute what the file says: {said}, {wanted:.0f} dB are asked; top-1 {price.top1}"
     return bench.verdict("parity", Stage.COMPARE, Outcome.FAILED, reason, evidence)
 
 
@@ -61,9 +65,13 @@ def _answers(bench: Bench, runtime: str) -> list[dict[str, Any]]:
     return [{name: array.numpy() for name, array in answer.outputs} for answer in answers]
 
 
+def _law(bench: Bench) -> list[dict[str, Any]]:
+    return [{item.name: item.eager.numpy() for item in step.outputs} for step in bench.reference.steps]
+
+
 def _pairs(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[tuple[str, Any, Any]]:
     return [
-        (name, second_answer[name], value)
+        (name, value, second_answer[name])
         for answer, second_answer in zip(first, second, strict=True)
         for name, value in answer.items()
     ]

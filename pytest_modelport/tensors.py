@@ -25,6 +25,18 @@ def is_inexact(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
 
 
+def plain(name: str, tensor: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensor, or the ones that a wrapper of several holds (torchao's numbers and scales), each with its name."""
+    from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+    holder: Any = tensor
+    if not is_traceable_wrapper_subclass(holder):
+        yield name, tensor
+        return
+    for inner in holder.__tensor_flatten__()[0]:
+        yield from plain(f"{name}.{inner}", getattr(holder, inner))
+
+
 def dtype_name(dtype: torch.dtype) -> str:
     """`float32` for `torch.float32`."""
     return str(dtype).removeprefix("torch.")

@@ -16,7 +16,7 @@ NOISE_FACTOR = 2.5
 
 
 #: A sound port of a model whose values are rounded to steps: 40 to 60 were measured, 20 and less of wrong ones.
-FIDELITY_DB = 35.0
+FIDELITY_DB, _MARGIN_DB = 35.0, 3.0
 
 #: The defaults of torch.testing.assert_close (documented there), used where the subject's noise cannot be measured.
 _TORCH_TESTING = {
@@ -101,6 +101,15 @@ def judge(
     if opinion.outcome is Outcome.PASSED or tolerance.fidelity is None or fidelity(comparison) < tolerance.fidelity:
         return opinion
     return Opinion(Outcome.PASSED, f"{place} is as near as steps allow: {fidelity(comparison):.0f} dB", opinion.rank)
+
+
+def within_steps(cost: float | None) -> float:
+    """Decibels that two computations of a model with rounded values must agree to.
+
+    cost: what the rounding itself costs, in decibels. Values that fall to the other side of a step here and there are off by as
+    much as the rounding is, so agreement cannot be asked to be much better than that.
+    """
+    return min(FIDELITY_DB, (math.inf if cost is None else cost) - _MARGIN_DB)
 
 
 def fidelity(comparison: Comparison) -> float:

@@ -16,7 +16,7 @@ from pytest_modelport.finding import asked
 from pytest_modelport.floors import NOTHING_DB, Floors, floors_for
 from pytest_modelport.metric import Measured, measured
 from pytest_modelport.price import Price, price_of
-from pytest_modelport.remains import opsets, ratio, sparsity, strangers
+from pytest_modelport.remains import Sizes, opsets, sizes, sparsity, stored, strangers
 from pytest_modelport.stopped import Stopped
 from pytest_modelport.verdict import Outcome, Stage, Verdict, jsonable
 
@@ -33,15 +33,15 @@ def run(bench: Bench) -> Iterator[Verdict]:
         prices, metric=hooks.metric is not None, trained=hooks.finetune is not None, given=bench.case.budgets.quality
     )
     price, metric = price_of(_pairs(bench)), measured(bench) if hooks.metric else None
-    size = ratio(bench) if floors.size_ratio is not None else None
+    size = sizes(bench) if floors.size_ratio is not None else None
     evidence = {
         "price": jsonable({key: value for key, value in asdict(price).items() if value is not None}),
         "floors": jsonable({key: value for key, value in asdict(floors).items() if value is not None}),
         **({"metric": jsonable(asdict(metric))} if metric else {}),
-        **({"size_ratio": round(size, 4)} if size is not None else {}),
+        **({"size": asdict(size)} if size else {}),
     }
     said = _words(price, metric, size)
-    wrong = [*_nothing(prices, price), *_deeds(bench, prices), *_under(floors, price, metric, size)]
+    wrong = [*_nothing(prices, price), *_deeds(bench, prices), *_under(floors, price, metric), *_large(bench, floors, size)]
     if wrong:
         why = strangers(bench) if not any(move.on_file for move in bench.moves) else ""
         evidence |= {"cause": why} if why else {}
@@ -90,7 +90,7 @@ def _nothing(prices: list[str], price: Price) -> list[str]:
     """Whether what had to change numbers has changed none."""
     names = [name for name in prices if name not in ("exact", "pruned", "custom")]
     if names and price.sqnr_db is not None and price.sqnr_db >= NOTHING_DB:
-        return [f"nothing was changed: the answers are the original's but for {_decibels(price.sqnr_db)}"]
+        return [f"nothing was changed: the answers are the original's ({_decibels(price.sqnr_db)})"]
     return []
 
 
@@ -99,7 +99,14 @@ def _deeds(bench: Bench, prices: list[str]) -> list[str]:
     return [*(sparsity(bench) if "pruned" in prices else []), *opsets(bench)]
 
 
-def _under(floors: Floors, price: Price, metric: Measured | None, size: float | None) -> list[str]:
+def _large(bench: Bench, floors: Floors, size: Sizes | None) -> list[str]:
+    if floors.size_ratio is None or size is None or size.stored <= floors.size_ratio:
+        return []
+    what = f"the artifact stores {size.stored:.2f}x what the untransformed one does, at most {floors.size_ratio:g}x is asked"
+    return [f"{what}: it has {stored(bench)}"]
+
+
+def _under(floors: Floors, price: Price, metric: Measured | None) -> list[str]:
     found = [f"{price.nonfinite} elements are NaN or infinite and were not"] if price.nonfinite else []
     for name, value, limit in (
         ("top-1 agreement", price.top1, floors.top1),
@@ -115,21 +122,17 @@ def _under(floors: Floors, price: Price, metric: Measured | None, size: float | 
         found.append(
             f"the metric falls from {metric.original:.4g} to {metric.port:.4g}, by at most {floors.metric_drop:g} is asked"
         )
-    if floors.size_ratio is not None and size is not None and size > floors.size_ratio:
-        found.append(
-            f"the artifact has {size:.2f}x the bytes of the untransformed one, at most {floors.size_ratio:g}x is asked"
-        )
     return found
 
 
-def _words(price: Price, metric: Measured | None, size: float | None) -> str:
+def _words(price: Price, metric: Measured | None, size: Sizes | None) -> str:
     parts = [_decibels(price.sqnr_db)] if price.sqnr_db is not None else []
     parts += [f"top-1 {price.top1:.3f} of {price.rows}"] if price.top1 is not None else []
     parts += [f"cosine {price.cosine:.3f}"] if price.cosine is not None and price.top1 is None else []
     parts += [f"metric {metric.original:.4g} -> {metric.port:.4g}"] if metric else []
-    parts += [f"size x{size:.2f}"] if size is not None else []
+    parts += [f"stores x{size.stored:.2f}, files x{size.files:.2f}"] if size else []
     return ", ".join(parts) or "no output to compare"
 
 
 def _decibels(value: float) -> str:
-    return "nothing" if value == math.inf else f"{value:.1f} dB"
+    return "identical" if value == math.inf else f"{value:.1f} dB"

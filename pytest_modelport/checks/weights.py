@@ -40,10 +40,15 @@ def run(bench: Bench) -> Iterator[Verdict]:
     stored = _stored(bench.case.module)
     state = frozenset(change.partition(" ")[2] for change in reference.changes)
     matcher = Matcher([*_known(stored), *reference.derived], list(_norms(bench.case.module)), state)
-    floats = [(name, array.numpy()) for name, array in constants if array.dtype.startswith(("float", "bfloat"))]
+    floats = [(name, array.numpy()) for name, array in constants if _is_float(array.dtype)]
     matches = [match for name, values in floats if (match := matcher.match(name, values)) is not None]
     absent = missing(matches, _expected(bench), stored)
     yield replace(_verdict(bench, matches, absent), route=route)
+
+
+def _is_float(dtype: str) -> bool:
+    """NumPy has no numbers of eight bits and less."""
+    return dtype.startswith(("float", "bfloat")) and not dtype.startswith(("float8", "float4"))
 
 
 def _stored(module: nn.Module) -> dict[str, Any]:

@@ -43,13 +43,13 @@ def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:
     """Parameters, buffers and lifted constants of the program."""
     import torch
 
-    from pytest_modelport.tensors import is_tensor, to_array
+    from pytest_modelport.tensors import is_tensor, plain, to_array
 
     program: torch.export.ExportedProgram = torch.export.load(folder / manifest.entry)
     stored: dict[str, Any] = {**program.state_dict, **program.constants}
     for name, value in stored.items():
         if is_tensor(value):
-            yield name, to_array(value)
+            yield from ((path, to_array(part)) for path, part in plain(name, value))
 
 
 def inspect(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str, ...]]:

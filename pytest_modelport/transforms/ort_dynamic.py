@@ -16,7 +16,7 @@ OPTIONS = {"per_channel": bool, "weights": ("int8", "uint8"), "preprocess": bool
 
 
 def apply(work: FileWork) -> Iterator[str]:
-    """per_channel (false): a scale for each output channel. preprocess (true): ONNX Runtime's own shape inference and folding first."""
+    """per_channel (false): a scale for each output channel. preprocess (true): shapes inferred and constants folded first."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     kinds: dict[str, Any] = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}

@@ -1,4 +1,4 @@
-"""ONNX Runtime's blockwise four-bit weights (MatMulNBits): of MatMul with a constant alone, not of Gemm, which Linear becomes."""
+"""ONNX Runtime's blockwise four-bit weights (MatMulNBits): of MatMul alone, not of Gemm, which Linear becomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OPTIONS = {"block": int, "symmetric": bool}
 
 
 def apply(work: FileWork) -> Iterator[str]:
-    """Block (32): weights that share a scale. symmetric (false): no zero points. Raises `CannotTransform` where nothing changes."""
+    """Block (32): weights that share a scale. symmetric (false): no zero points."""
     import onnx
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime's static quantization of a file: int8 weights and activations, QDQ format, ranges measured on calibration data."""
+"""ONNX Runtime's static quantization of a file: int8 weights and activations (QDQ), ranges measured on calibration data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPTIONS = {"per_channel": bool, "activations": ("uint8", "int8"), "weights": ("i
 
 
 def apply(work: FileWork) -> Iterator[str]:
-    """per_channel (true): a scale for each output channel. preprocess (true): ONNX Runtime's own shape inference and folding first."""
+    """per_channel (true): a scale for each output channel. preprocess (true): shapes inferred and constants folded first."""
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     kinds: dict[str, Any] = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}

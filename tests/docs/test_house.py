@@ -20,14 +20,15 @@ FLOORS = [
     ("pipeline",),
     ("availability",),
     ("checks",),
-    ("finding", "search"),
+    ("finding", "search", "transforming", "second", "metric", "remains"),
     ("diagnose",),
     ("bench",),
-    ("making", "feeding", "loading", "probes"),
+    ("making", "reworking", "calibration", "feeding", "loading", "probes"),
     ("workspace", "cleanroom"),
     ("formats", "runtimes", "transforms", "libraries"),
     ("programs", "torchcall", "ordered", "onnxfile", "onnxexport", "jitfile", "openvinofile", "ireefile", "executorchfile"),
-    ("request", "shelf"),
+    ("ortquantize", "torchaoquantize", "pt2equantize", "nncfquantize", "pruning"),
+    ("request", "shelf", "steps"),
     ("reports", "explain"),
 ]
 

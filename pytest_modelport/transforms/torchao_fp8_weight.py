@@ -1,0 +1,24 @@
+"""torchao: float8 (e4m3) weights of linear layers; computed in float."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_modelport import torchaoquantize
+from pytest_modelport.work import ModuleWork
+
+if TYPE_CHECKING:
+    from torch import nn
+
+REQUIRES = torchaoquantize.REQUIRES
+EXTRA = "torchao"
+ON = "subject"
+PRICE = "fp8_weight"
+IMPORTS = ("torchao",)
+
+
+def apply(work: ModuleWork) -> nn.Module:
+    """Every nn.Linear."""
+    from torchao.quantization import Float8WeightOnlyConfig
+
+    return torchaoquantize.quantized(work, Float8WeightOnlyConfig())
