@@ -11,11 +11,11 @@ __all__ = ["Outcome", "Report", "Route", "Sample", "Stage", "T", "UsageError", "
 if TYPE_CHECKING:
     from pytest_modelport.chain import T
     from pytest_modelport.errors import UsageError
-    from pytest_modelport.pipeline import verify
     from pytest_modelport.recipes import recipe
     from pytest_modelport.route import Route
     from pytest_modelport.sample import Sample
     from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
+    from pytest_modelport.verifying import verify
 
 _HOMES = {
     "Outcome": "verdict",
@@ -27,7 +27,7 @@ _HOMES = {
     "UsageError": "errors",
     "Verdict": "verdict",
     "recipe": "recipes",
-    "verify": "pipeline",
+    "verify": "verifying",
 }
 
 

@@ -19,12 +19,12 @@ from pytest_modelport.cleanroom.room import RemoteSession, Room, RoomEnded
 from pytest_modelport.contract import is_live
 from pytest_modelport.feed import Feed
 from pytest_modelport.feeding import feed
-from pytest_modelport.isolate import Crashed, Ending, Raised, forks
+from pytest_modelport.isolate import Ending, Raised, forks
 from pytest_modelport.price import price_of
 from pytest_modelport.reference import Reference, SubjectFailed
 from pytest_modelport.reworking import through
 from pytest_modelport.route import Route
-from pytest_modelport.sample import Call, Rejected, Sample
+from pytest_modelport.sample import Call, Sample
 from pytest_modelport.setting import Setting
 from pytest_modelport.signature import Signature
 from pytest_modelport.steps import Move, moves
@@ -153,7 +153,7 @@ class Bench:
         try:
             reference = self.workspace.once(("reference", case.key, self.route.device), make)
         except SubjectFailed as failure:
-            raise self.subject_failed(failure) from None
+            raise failure.end(case.timeout) from None
         if not any(step.outputs for step in reference.steps):
             raise Stopped(Stage.RUN, Outcome.ERROR, "the subject returns no tensor: nothing can be compared")
         return reference
@@ -170,26 +170,13 @@ class Bench:
         try:
             return self.workspace.once(("law", case.key, device), make)
         except SubjectFailed as failure:
-            raise self.subject_failed(failure) from None
+            raise failure.end(case.timeout) from None
 
     def on(self, reference: Reference) -> Bench:
         """The same route and artifact with other calls."""
         other = replace(self, case=replace(self.case, calls=reference.calls))
         other.__dict__.update(artifact=self.artifact, reference=reference)
         return other
-
-    def subject_failed(self, failure: SubjectFailed) -> Stopped:
-        """The end of a route whose subject cannot be judged."""
-        ending = failure.ending
-        if isinstance(ending, Raised):
-            said = ending.cause.headline
-            rejected = ending.cause.type == Rejected.__name__
-            text = f"the subject itself rejects {failure.call}: {said}" if rejected else f"the subject cannot be judged: {said}"
-        elif isinstance(ending, Crashed):
-            text = f"the subject itself crashes ({ending.signal}) in eager"
-        else:
-            text = f"the subject itself takes more than {self.case.timeout:g} s in eager"
-        return Stopped(Stage.RUN, Outcome.ERROR, text, evidence_of(ending))
 
     @cached_property
     def artifact(self) -> Artifact:

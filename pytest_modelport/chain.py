@@ -5,8 +5,10 @@ A chain's steps are applied from left to right. In a route they are text; functi
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pytest_modelport.errors import UsageError
@@ -76,9 +78,7 @@ class Shelf:
         return step
 
     def __dir__(self) -> list[str]:
-        from pytest_modelport.shelf import names
-
-        return list(names("transforms"))
+        return [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / "transforms")])]
 
 
 T = Shelf()

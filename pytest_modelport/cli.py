@@ -91,14 +91,14 @@ def _doctor(_: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from pytest_modelport import pipeline
     from pytest_modelport.explain import failure
     from pytest_modelport.recipes import parse
+    from pytest_modelport.verifying import verify
 
     recipe = parse(options.recipe) if options.command == "replay" else None
     dynamic = recipe is not None or options.dynamic
     targets = listed(options.targets)
-    report = pipeline.verify(
+    report = verify(
         options.model,
         targets=targets,
         devices=[options.device],

@@ -169,6 +169,7 @@ class Transform(Protocol):
     # Optional: `OPTIONS`, `prune_global(amount=0.4)`: name -> `int`, `float`, `bool` or words to choose from.
     # Optional: `INPUTS`, the dtype that the transformed model takes floating point inputs in.
     # Optional: `STEPS = True`, where values inside are rounded to steps, so that sound ports differ by a step here and there.
+    # Optional: `TRY`, options worth trying where what it costs is too much: texts as in the chain.
     # Optional: `IMPORTS`, modules that register the operators it brings into the model.
 
     def apply(self, work: Any) -> Any:

@@ -45,6 +45,7 @@ FLOORS: Mapping[str, Floors] = {
     "int4_weight": Floors(sqnr_db=18, top1=0.98, metric_drop=0.02, size_ratio=0.95),
     "fp8_weight": Floors(sqnr_db=25, top1=0.98, metric_drop=0.02, size_ratio=0.95),
     "pruned": Floors(sqnr_db=5, top1=0.95, metric_drop=0.02),
+    "cut": Floors(sqnr_db=5, top1=0.95, metric_drop=0.02, size_ratio=0.95),
     "custom": Floors(),
 }
 #: Trained again: numbers inside are others, and only what the model is for can be compared.
@@ -60,7 +61,7 @@ def floors_for(prices: Iterable[str], *, metric: bool, trained: bool, given: Map
     """
     rows = [FLOORS[price] for price in prices]
     floors = TRAINED if trained and metric else _loosest(rows)
-    if metric and floors.sqnr_db is not None and any(row is FLOORS["pruned"] for row in rows):
+    if metric and floors.sqnr_db is not None and any(row in (FLOORS["pruned"], FLOORS["cut"]) for row in rows):
         floors = replace(floors, sqnr_db=None)
     if not metric:
         floors = replace(floors, metric_drop=None)

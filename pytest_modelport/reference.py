@@ -13,12 +13,14 @@ import numpy as np
 from pytest_modelport import wire
 from pytest_modelport.cause import Cause
 from pytest_modelport.expected import Expected, Noise, Step, deviations, values_of
-from pytest_modelport.isolate import Done, Ending, Raised, run
+from pytest_modelport.isolate import Crashed, Done, Ending, Raised, run
 from pytest_modelport.localise import Operation, Traced
 from pytest_modelport.matching import Known
-from pytest_modelport.sample import Call
+from pytest_modelport.sample import Call, Rejected
 from pytest_modelport.signature import Signature
+from pytest_modelport.stopped import Stopped, evidence_of
 from pytest_modelport.tree import Spec
+from pytest_modelport.verdict import Outcome, Stage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,6 +38,19 @@ class SubjectFailed(Exception):
         super().__init__(call)
         self.ending = ending
         self.call = call
+
+    def end(self, seconds: float) -> Stopped:
+        """The end of a route whose subject cannot be judged."""
+        ending = self.ending
+        if isinstance(ending, Raised):
+            said = ending.cause.headline
+            rejected = ending.cause.type == Rejected.__name__
+            text = f"the subject itself rejects {self.call}: {said}" if rejected else f"the subject cannot be judged: {said}"
+        elif isinstance(ending, Crashed):
+            text = f"the subject itself crashes ({ending.signal}) in eager"
+        else:
+            text = f"the subject itself takes more than {seconds:g} s in eager"
+        return Stopped(Stage.RUN, Outcome.ERROR, text, evidence_of(ending))
 
 
 class Reference:

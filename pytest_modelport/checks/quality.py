@@ -6,9 +6,10 @@ Only where the file itself is changed, and no model answers as it does, the orig
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from pytest_modelport.bench import Bench
@@ -43,7 +44,7 @@ def run(bench: Bench) -> Iterator[Verdict]:
     said = _words(price, metric, size)
     wrong = [*_nothing(prices, price), *_deeds(bench, prices), *_under(floors, price, metric), *_large(bench, floors, size)]
     if wrong:
-        why = strangers(bench) if not any(move.on_file for move in bench.moves) else ""
+        why = better(bench, floors) if bench.reshaped else strangers(bench)
         evidence |= {"cause": why} if why else {}
         yield bench.verdict(
             "quality", Stage.TRANSFORM, Outcome.FAILED, f"{'; '.join(wrong)} ({said})" + (f": {why}" if why else ""), evidence
@@ -53,6 +54,21 @@ def run(bench: Bench) -> Iterator[Verdict]:
         yield bench.verdict("quality", Stage.TRANSFORM, Outcome.INCONCLUSIVE, reason, evidence)
     else:
         yield bench.verdict("quality", Stage.TRANSFORM, Outcome.PASSED, said, evidence)
+
+
+def better(bench: Bench, floors: Floors) -> str:
+    """Options of the last transform with which it costs less than is asked, in words; empty where none of those known does."""
+    last = bench.moves[-1]
+    if last.options:
+        return ""
+    for options in getattr(last.transform, "TRY", ()):
+        text = f"{last.text}({options})"
+        other = replace(bench, route=replace(bench.route, transforms=(*bench.route.transforms[:-1], text)))
+        with contextlib.suppress(Stopped):
+            price = price_of(_pairs(other))
+            if not _under(floors, price, None):
+                return f"the default options are the cause: {text} gives {_words(price, None, None)}"
+    return ""
 
 
 def _name(bench: Bench) -> str:
@@ -88,7 +104,7 @@ def _others(bench: Bench) -> list[dict[str, Any]]:
 
 def _nothing(prices: list[str], price: Price) -> list[str]:
     """Whether what had to change numbers has changed none."""
-    names = [name for name in prices if name not in ("exact", "pruned", "custom")]
+    names = [name for name in prices if name not in ("exact", "custom")]
     if names and price.sqnr_db is not None and price.sqnr_db >= NOTHING_DB:
         return [f"nothing was changed: the answers are the original's ({_decibels(price.sqnr_db)})"]
     return []

@@ -33,7 +33,7 @@ def run(bench: Bench) -> Iterator[Verdict]:
     try:
         seen = tried(bench.workspace, bench.case, bench.route.device)
     except SubjectFailed as failure:
-        raise bench.subject_failed(failure) from None
+        raise failure.end(bench.case.timeout) from None
     if seen.reference is None:
         refused = f"the subject refuses all {seen.refused} samples that were tried"
         reason = refused if seen.refused else "no sample was tried: examples is 0, or nothing about the inputs may vary"

@@ -16,6 +16,7 @@ PACKAGE = "pytest_modelport"
 #: From the roof to the ground: a module imports from its own floor and from those below.
 FLOORS = [
     ("plugin", "cli", "strategies"),
+    ("verifying",),
     ("doctor",),
     ("pipeline",),
     ("availability",),
@@ -26,8 +27,22 @@ FLOORS = [
     ("making", "reworking", "calibration", "feeding", "loading", "probes"),
     ("workspace", "cleanroom"),
     ("formats", "runtimes", "transforms", "libraries"),
-    ("programs", "torchcall", "ordered", "onnxfile", "onnxexport", "jitfile", "openvinofile", "ireefile", "executorchfile"),
-    ("ortquantize", "torchaoquantize", "pt2equantize", "nncfquantize", "pruning"),
+    (
+        "programs",
+        "torchcall",
+        "ordered",
+        "onnxfile",
+        "onnxexport",
+        "jitfile",
+        "openvinofile",
+        "ireefile",
+        "executorchfile",
+        "ortquantize",
+        "torchaoquantize",
+        "pt2equantize",
+        "nncfquantize",
+        "pruning",
+    ),
     ("request", "shelf", "steps"),
     ("reports", "explain"),
 ]
