@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pytest_modelport import shelf
-from pytest_modelport.request import routes_of
+from pytest_modelport.case import Hooks
+from pytest_modelport.request import functions_of, routes_of, transform_of
 from pytest_modelport.verdict import Report, Verdict
 from pytest_modelport.workspace import Workspace
 
@@ -80,11 +81,14 @@ def prove(workspace: Workspace) -> Prove:
         checks: Sequence[str] = ("parity", "weights"),
         tolerance: Tolerance | None = None,
         artifact: Path | None = None,
+        transforms: Sequence[Any] = ("none",),
         **options: Any,
     ) -> Report:
-        case = replace(pipeline.case_of(model, args, kwargs, tolerance=tolerance, **options), artifact=artifact)
+        functions = functions_of(map(transform_of, transforms))
+        case = pipeline.case_of(model, args, kwargs, tolerance=tolerance, hooks=Hooks(functions=functions), **options)
+        case = replace(case, artifact=artifact)
         verdicts: list[Verdict] = []
-        for route in routes_of(targets, ("none",), ("cpu",)):
+        for route in routes_of(targets, transforms, ("cpu",)):
             verdicts += pipeline.prove(workspace, case, route, checks)
         return Report(tuple(verdicts), pipeline.environment())
 

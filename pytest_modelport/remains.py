@@ -34,16 +34,15 @@ class Sizes:
 
 
 def sizes(bench: Bench) -> Sizes | None:
-    """None where the untransformed model has no artifact."""
+    """None where the untransformed model has no artifact, or what is stored cannot be read back."""
     plain = bench.untransformed
+    if shelf.format_(bench.format).constants is None:
+        return None
     try:
         before = plain.artifact.size
     except Stopped:
         return None
-    files = round(bench.artifact.size / before, 4)
-    if shelf.format_(bench.format).constants is None:
-        return Sizes(files, files)
-    return Sizes(round(_bytes(bench) / max(_bytes(plain), 1), 4), files)
+    return Sizes(round(_bytes(bench) / max(_bytes(plain), 1), 4), round(bench.artifact.size / before, 4))
 
 
 def _bytes(bench: Bench) -> int:
@@ -52,8 +51,6 @@ def _bytes(bench: Bench) -> int:
 
 def stored(bench: Bench) -> str:
     """What an artifact stores, in words."""
-    if shelf.format_(bench.format).constants is None:
-        return "nothing that can be read back"
     sizes = Counter[str]()
     for _, array in _constants(bench):
         sizes[array.dtype] += len(array.data)

@@ -18,7 +18,7 @@ TRY = ("preset=mixed", "smooth_quant=false", "preset=mixed,smooth_quant=false")
 
 
 def apply(work: FileWork) -> Iterator[str]:
-    """Preset (performance): mixed has asymmetric activations. transformer (false): NNCF's patterns for those. smooth_quant (true)."""
+    """Preset (performance): mixed has asymmetric activations. transformer (false): its patterns. smooth_quant (true)."""
     import nncf
 
     further: dict[str, Any] = {"model_type": nncf.ModelType.TRANSFORMER} if work.options.get("transformer") else {}

@@ -8,7 +8,7 @@ from pytest_modelport import ortquantize
 from pytest_modelport.work import FileWork
 
 REQUIRES = {"onnx": "onnx>=1.17", "onnxslim": "onnxslim>=0.1.60"}
-EXTRA = ""
+EXTRA = "onnxslim"
 ON = "onnx"
 PRICE = "exact"
 

@@ -1,0 +1,206 @@
+"""Transforms that go wrong without a word: each must come out not green, with a message that names the cause."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import prune
+
+from fixtures import digits
+from pytest_modelport import T, shelf
+from pytest_modelport.cleanroom.room import RemoteSession
+from pytest_modelport.verdict import worst
+from pytest_modelport.wire import Array
+
+CHECKS = ("parity", "weights", "quality")
+
+
+@pytest.fixture
+def ported(prove, needs):
+    """Proves one trained network on one route."""
+
+    def run(name, target, transform, **options):
+        for step in getattr(transform, "steps", ()):
+            if step.function is None:
+                needs(shelf.transform(step.name).REQUIRES)
+        needs(shelf.format_(shelf.target(target).format).REQUIRES)
+        argument = "images" if name == "cnn" else "rows"
+        return prove(
+            [target],
+            options.pop("model", None) or digits.load(name),
+            digits.images(4, name=name),
+            samples=[digits.images(64, start=4, name=name)],
+            dynamic_shapes={argument: {0: "batch"}},
+            checks=CHECKS,
+            transforms=[transform],
+            **options,
+        )
+
+    return run
+
+
+def said(report):
+    verdict = worst(report.verdicts)
+    assert not report.passed, report
+    return f"{verdict.outcome} {verdict.check}: {verdict.reason}"
+
+
+@pytest.mark.parametrize("transform", [T.fp16(), T.prune_global(amount=0.1), T.fuse(), T.ort_static(), T.ort_fp16()])
+def test_a_sound_transform_is_green(ported, transform):
+    report = ported("cnn", "onnx", transform)
+    assert report.passed, report
+    assert [verdict.check for verdict in report.verdicts] == list(CHECKS)
+
+
+def test_weights_that_the_exporter_folds_back_to_float(ported):
+    text = said(ported("encoder", "onnx", T.torchao_int8_weight()))
+    assert text.startswith("failed quality: the artifact stores 1.01x")
+    assert "of float32" in text
+
+
+def test_four_bits_of_a_file_whose_layers_are_gemm(ported):
+    text = said(ported("cnn", "onnx", T.ort_int4()))
+    assert "no MatMul with a constant was found (2 Gemm): nothing was quantized" in text
+
+
+def test_an_lstm_that_a_quantizer_leaves_float(ported):
+    text = said(ported("lstm", "openvino", T.nncf_weights()))
+    assert "failed quality: the artifact stores 0.98x" in text
+    assert "kB of float32" in text
+
+
+@pytest.mark.parametrize(("name", "transform", "cure"), [("lstm", T.nncf_static(), "nncf_static(preset=mixed)")])
+def test_nncf_on_an_lstm_is_wrong_and_the_option_at_fault_is_named(ported, name, transform, cure):
+    text = said(ported(name, "openvino", transform))
+    assert text.startswith("failed quality: top-1 agreement is 0.")
+    assert f"the default options are the cause: {cure} gives" in text
+
+
+def test_nncf_for_attention_is_wrong(ported):
+    assert "failed quality: top-1 agreement is 0." in said(ported("encoder", "openvino", T.nncf_static(transformer=True)))
+
+
+def test_bfloat16_outputs_that_openvino_gives_as_float16(ported):
+    assert "dtype of 'output' at args is float16" in said(ported("cnn", "openvino", T.bf16()))
+
+
+def test_a_state_dict_loaded_without_strict_drops_what_is_masked(ported):
+    def loaded_loosely(model):
+        masked = copy.deepcopy(model)
+        for part in masked.modules():
+            if isinstance(part, (nn.Conv2d, nn.Linear)):
+                prune.l1_unstructured(part, "weight", 0.1)
+        torch.manual_seed(99)  # the trained network began from another seed
+        other = digits.Cnn().eval()
+        other.load_state_dict(masked.state_dict(), strict=False)
+        return other
+
+    text = said(ported("cnn", "torch_export", loaded_loosely, budgets=quality(sqnr_db=5, top1=0.95)))
+    assert text.startswith("failed quality: top-1 agreement is 0.")
+    assert "features.0.weight, features.3.weight, features.6.weight and 2 more have nothing to do with the original's" in text
+
+
+def test_an_averaged_model_that_drops_its_first_member(ported):
+    """The mean of a network and itself is the network; AveragedModel's first update copies what it is given."""
+
+    def averaged(model):
+        other = copy.deepcopy(model)
+        with torch.no_grad():
+            for parameter in other.parameters():
+                parameter.mul_(-1)
+        mean = torch.optim.swa_utils.AveragedModel(model)
+        mean.update_parameters(other)
+        return mean.module.eval()
+
+    text = said(ported("cnn", "torch_export", averaged, budgets=quality(sqnr_db=20, top1=0.95)))
+    assert "have nothing to do with the original's" in text
+
+
+def test_float_weights_that_nobody_reads(ported, monkeypatch):
+    from pytest_modelport import pt2equantize
+
+    monkeypatch.setattr(pt2equantize, "drop_unread", lambda module: None)
+    text = said(ported("cnn", "torch_export", T.pt2e_static()))
+    assert "failed quality: the artifact stores 1.2" in text
+    assert "of float32" in text
+
+
+def test_a_quantization_that_changes_nothing(ported, monkeypatch):
+    from pytest_modelport.transforms import ort_static
+
+    monkeypatch.setattr(ort_static, "apply", lambda work: work.target.write_bytes(work.source.read_bytes()) and [])
+    assert "nothing was changed: the answers are the original's (131.7 dB)" in said(
+        ported("cnn", "onnx", T.ort_static(), seed=7)
+    )
+
+
+def test_an_opset_that_a_tool_changes(ported, monkeypatch):
+    import onnx
+
+    from pytest_modelport.transforms import onnxslim
+
+    def apply(work):
+        onnx.save(onnx.version_converter.convert_version(onnx.load(work.source), 20), work.target)
+        return []
+
+    monkeypatch.setattr(onnxslim, "apply", apply)
+    assert "failed quality: the opset was changed from 18 to 20" in said(ported("encoder", "onnx", T.onnxslim(), seed=7))
+
+
+def test_pruning_that_is_lost_on_the_way(ported, monkeypatch):
+    from pytest_modelport import remains
+
+    monkeypatch.setattr(remains, "_zeros", lambda bench: 10_000)
+    assert "zeros, the pruned model has 10000: the pruning was lost on the way" in said(
+        ported("cnn", "onnx", T.prune_threshold())
+    )
+
+
+def test_pruning_that_prunes_nothing(ported):
+    assert "nothing was pruned" in said(ported("cnn", "torch_export", T.prune_threshold(threshold=0.0)))
+
+
+def test_a_transform_of_the_users_needs_floors(ported):
+    def same(model):
+        return None
+
+    assert "inconclusive quality: no floors say what same may cost" in said(ported("cnn", "torch_export", same))
+
+
+def test_a_transform_that_breaks_the_outputs_shape(ported):
+    def shortened(model):
+        model.classifier = nn.Linear(32, 5)
+
+    assert "'output' at args is (4, 5) after shortened, (4, 10) before" in said(ported("cnn", "torch_export", shortened))
+
+
+def test_a_transform_that_takes_other_inputs(ported):
+    def beheaded(model):
+        return model.features
+
+    assert "the transformed model takes input; the subject takes images" in said(ported("cnn", "torch_export", beheaded))
+
+
+def test_a_port_that_breaks_a_quantized_model_is_not_excused_by_its_steps(ported, monkeypatch):
+    """Values rounded to steps may differ by a step here and there, not all of them by 2 %."""
+    run = RemoteSession.run
+
+    def scaled(self, feed, seed):
+        answer = run(self, feed, seed)
+        return replace(answer, outputs=tuple((name, Array.of(array.numpy() * 0.98)) for name, array in answer.outputs))
+
+    monkeypatch.setattr(RemoteSession, "run", scaled)
+    text = said(ported("cnn", "torch_export", T.pt2e_static()))
+    assert text.startswith("failed parity: 'output' at")
+    assert "is wrong" in text
+    assert "(and without pt2e_static it is failed:" in text
+
+
+def quality(**floors):
+    from pytest_modelport.budget import budgets_of
+
+    return budgets_of(quality=floors)
