@@ -51,9 +51,13 @@ class Cause:
 
     @property
     def headline(self) -> str:
-        """The root cause's first line, for a reason: without the places in a C++ library's own source."""
+        """The root cause's first line, for a reason: without the places in a C++ library's own source.
+
+        A line that ends with a colon says nothing yet: the next one is part of it.
+        """
         text = _PLACES.sub("", self.root or f"{self.type}: {self.message}")
-        return next((line.strip() for line in text.splitlines() if line.strip()), self.type)
+        lines = [line.strip() for line in text.splitlines() if line.strip()] or [self.type]
+        return f"{lines[0]} {lines[1]}" if lines[0].endswith(":") and len(lines) > 1 else lines[0]
 
 
 def plain(text: str) -> str:

@@ -170,6 +170,7 @@ class Transform(Protocol):
     # Optional: `INPUTS`, the dtype that the transformed model takes floating point inputs in.
     # Optional: `STEPS = True`, where values inside are rounded to steps, so that sound ports differ by a step here and there.
     # Optional: `TRY`, options worth trying where what it costs is too much: texts as in the chain.
+    # Optional: `TRAINS = True`, where the user's `finetune` is part of it.
     # Optional: `IMPORTS`, modules that register the operators it brings into the model.
 
     def apply(self, work: Any) -> Any:

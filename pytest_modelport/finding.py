@@ -246,7 +246,11 @@ class Finding:
     def _figures(self, comparison: Comparison) -> dict[str, Any]:
         """The evidence behind the comparison that decides, JSON only."""
         source = allowance(self.bench.tolerance, evaluations=self.reference.evaluations + 1, fallback=self._fallback)
-        return {"comparison": jsonable(asdict(comparison)), "allowance": source, "needs": jsonable(comparison.score)}
+        score, asked_db = comparison.score, self.bench.tolerance.fidelity
+        if asked_db is not None and score > self.bench.tolerance.factor:
+            source = {"source": f"values are rounded to steps: {asked_db:.0f} dB of signal over error", "factor": 1.0}
+            score = 10 ** ((asked_db - fidelity(comparison)) / 20)
+        return {"comparison": jsonable(asdict(comparison)), "allowance": source, "needs": jsonable(score)}
 
     def _summary(self, opinions: list[tuple[Comparison, Opinion]]) -> str:
         score = max((comparison.score for comparison, _ in opinions), default=0.0)

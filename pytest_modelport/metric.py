@@ -57,7 +57,7 @@ def _of_port(bench: Bench, metric: Any) -> float:
     with bench.session() as session:
 
         def port(*args: Any, **kwargs: Any) -> Any:
-            return _answered(bench, session, Call(Sample(args, kwargs), bench.case.seed, "an input of metric"))
+            return _answered(bench, session, Call(Sample(args, kwargs), bench.case.seed, "input of metric"))
 
         try:
             return float(metric(port))

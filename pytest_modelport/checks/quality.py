@@ -30,9 +30,8 @@ def run(bench: Bench) -> Iterator[Verdict]:
         return
     prices = [move.transform.PRICE for move in bench.moves]
     hooks = bench.case.hooks
-    floors = floors_for(
-        prices, metric=hooks.metric is not None, trained=hooks.finetune is not None, given=bench.case.budgets.quality
-    )
+    trained = hooks.finetune is not None and any(getattr(move.transform, "TRAINS", False) for move in bench.moves)
+    floors = floors_for(prices, metric=hooks.metric is not None, trained=trained, given=bench.case.budgets.quality)
     price, metric = price_of(_pairs(bench)), measured(bench) if hooks.metric else None
     size = sizes(bench) if floors.size_ratio is not None else None
     evidence = {

@@ -14,6 +14,7 @@ REQUIRES = {"torch": "torch", "torch_pruning": "torch-pruning>=1.5"}
 EXTRA = "pruning"
 ON = "subject"
 PRICE = "cut"
+TRAINS = True
 OPTIONS = {"amount": float, "round_to": int}
 
 

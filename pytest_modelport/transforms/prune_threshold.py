@@ -14,6 +14,7 @@ REQUIRES = {"torch": "torch"}
 EXTRA = ""
 ON = "subject"
 PRICE = "pruned"
+TRAINS = True
 OPTIONS = {"threshold": float, "permanent": bool}
 
 

@@ -14,6 +14,7 @@ REQUIRES, IMPORTS = pt2equantize.REQUIRES, pt2equantize.IMPORTS
 EXTRA = "torchao"
 ON = "subject"
 PRICE = "int8_static"
+TRAINS = True
 STEPS = True
 OPTIONS = {"quantizer": pt2equantize.QUANTIZERS}
 

@@ -11,6 +11,8 @@ import pytest
 
 from pytest_modelport import shelf
 from pytest_modelport.environments import own
+from pytest_modelport.floors import FLOORS
+from pytest_modelport.request import transform_of
 
 HEAVY = {"torch", "onnx", "onnxruntime", "onnxscript", "numpy", "rich", "hypothesis"}
 ROOT = Path(shelf.__file__).parent
@@ -47,8 +49,22 @@ def test_a_check_offers_run(name):
     assert callable(item.run)
 
 
+@pytest.mark.parametrize("name", shelf.names("transforms"))
+def test_a_transform_offers_its_constants_and_apply(name):
+    item = shelf.transform(name)
+    assert all(isinstance(text, str) for pair in item.REQUIRES.items() for text in pair)
+    assert item.ON in ("subject", *(shelf.format_(other).KIND for other in shelf.names("formats")))
+    assert FLOORS[item.PRICE].enough
+    assert getattr(item, "INPUTS", "float16") in ("float16", "bfloat16")
+    for options in getattr(item, "TRY", ()):
+        transform_of(f"{name}({options})")
+    assert callable(item.apply)
+
+
 @pytest.mark.parametrize(
-    "path", [*ROOT.glob("formats/*.py"), *ROOT.glob("runtimes/*.py")], ids=lambda path: f"{path.parent.name}/{path.name}"
+    "path",
+    [*ROOT.glob("formats/*.py"), *ROOT.glob("runtimes/*.py"), *ROOT.glob("transforms/*.py")],
+    ids=lambda path: f"{path.parent.name}/{path.name}",
 )
 def test_nothing_heavy_is_imported_at_module_level(path):
     top = [node for node in ast.parse(path.read_text()).body if isinstance(node, (ast.Import, ast.ImportFrom))]
@@ -62,6 +78,7 @@ def test_every_extra_is_one_that_exists():
     extras = set(importlib.metadata.metadata("pytest-modelport").get_all("Provides-Extra"))
     used = {shelf.format_(name).EXTRA for name in shelf.names("formats")}
     used |= {shelf.runtime(name).EXTRA for name in shelf.names("runtimes")}
+    used |= {shelf.transform(name).EXTRA for name in shelf.names("transforms")}
     assert used - {""} <= extras
     assert "all" in extras
 
@@ -72,7 +89,9 @@ import sys
 from pytest_modelport import shelf
 from pytest_modelport.environments import own
 shelf.targets()
-print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "onnx", "onnxruntime", "onnxscript", "rich"}))
+for name in shelf.names("transforms"):
+    shelf.transform(name)
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "torchao", "onnx", "onnxruntime", "onnxscript", "nncf", "rich"}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

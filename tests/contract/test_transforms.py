@@ -1,0 +1,51 @@
+"""Every transform on every target against the table of what really becomes of trained networks (fixtures/transforming.json).
+
+All of it with `--full`; otherwise another part each day.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from fixtures import transforming
+from pytest_modelport import shelf
+from pytest_modelport.chain import chain_of
+from pytest_modelport.verdict import worst
+
+#: The table is so many days long.
+_DAYS = 30
+_TODAY = dt.datetime.now(dt.timezone.utc).date().toordinal() % _DAYS
+CELLS = [
+    pytest.param(*cell, marks=[] if number % _DAYS == _TODAY else pytest.mark.full)
+    for number, cell in enumerate(transforming.cells())
+]
+
+
+@pytest.mark.parametrize(("model", "transform", "target"), CELLS)
+def test_what_becomes_of_a_transformed_model_is_what_is_known(model, transform, target, prove, needs):
+    steps = () if transform == "none" else chain_of(transform).steps
+    parsed = shelf.target(target)
+    for item in (shelf.format_(parsed.format), shelf.runtime(parsed.runtime), *(shelf.transform(step.name) for step in steps)):
+        needs(item.REQUIRES)
+    if "quantizer=xnnpack" in transform:
+        needs({"executorch": "executorch>=1.0"})
+    report = prove(
+        [target],
+        **transforming.arguments(model, target),
+        transforms=[transform],
+        checks=("parity", "weights", "quality"),
+        name=model,
+    )
+    verdict = worst(report.verdicts)
+    outcome, check, _ = transforming.known()[model, transform, target]
+    assert [str(verdict.outcome), verdict.check] == [outcome, check], verdict
+
+
+def test_the_table_is_about_every_transform():
+    named = {step.name for _, transform, _ in transforming.cells() if transform != "none" for step in chain_of(transform).steps}
+    assert named == set(shelf.names("transforms")) - {
+        "pt2e_qat"
+    }  # needs training: examples/compress, tests/unit/test_transforming.py
+    assert set(transforming.known()) == set(transforming.cells())
