@@ -69,7 +69,7 @@ class Shelf:
     """`T`: every transform by its name, called with its options: `T.prune_global(amount=0.4)`."""
 
     def __getattr__(self, name: str) -> Callable[..., Chain]:
-        if name.startswith("__"):
+        if name.startswith("__"):  # Python asks any object for such names
             raise AttributeError(name)
 
         def step(**options: Any) -> Chain:

@@ -58,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _routes(command: argparse.ArgumentParser) -> None:
     """What both ways to prove a model are asked."""
     command.add_argument("--targets", default=",".join(DEFAULT_TARGETS), help="comma separated (default: %(default)s)")
+    command.add_argument(
+        "--transforms", default="none", help="comma separated: fp16,ort_static, chains with | (default: %(default)s)"
+    )
     command.add_argument("--device", default="cpu")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the report there, for `modelport show`")
     command.add_argument("--workdir", type=Path, metavar="FOLDER", help="keep every artifact there")
@@ -101,6 +104,7 @@ def _verify(options: argparse.Namespace) -> int:
     report = verify(
         options.model,
         targets=targets,
+        transforms=listed(options.transforms),
         devices=[options.device],
         dynamic_shapes="infer" if dynamic else None,
         checks=None if recipe is None else ["parity", "shapes"],
@@ -110,7 +114,9 @@ def _verify(options: argparse.Namespace) -> int:
     )
     for route, verdicts in report.routes.items():
         if not all(verdict.passed for verdict in verdicts):
-            rerun = _rerun(options, verdicts, f"--targets {shlex.quote(route.target)}")
+            asked = f"--targets {shlex.quote(route.target)}"
+            asked += f" --transforms {shlex.quote('|'.join(route.transforms))}" if route.transforms else ""
+            rerun = _rerun(options, verdicts, asked)
             print(failure(verdicts, environment=report.environment, rerun=rerun), end="\n\n")
     if options.json:
         _write(options.json, report.to_json())

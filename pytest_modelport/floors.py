@@ -69,18 +69,19 @@ def floors_for(prices: Iterable[str], *, metric: bool, trained: bool, given: Map
 
 
 def _loosest(rows: list[Floors]) -> Floors:
-    def limit(name: str, loosest: Any) -> float | None:
-        values = [value for row in rows if (value := getattr(row, name)) is not None]
-        return loosest(values) if values else None
+    """Exact steps ask nothing more of a chain whose other steps do cost something."""
+    rows = [row for row in rows if row is not FLOORS["exact"]] or rows
 
-    ratios = [row.size_ratio for row in rows if row.size_ratio is not None]
+    def limit(name: str, loosest: Any, *, of_all: bool = True) -> float | None:
+        values = [value for row in rows if (value := getattr(row, name)) is not None]
+        return loosest(values) if values and (len(values) == len(rows) or not of_all) else None
+
     return Floors(
-        limit("sqnr_db", min),
-        limit("top1", min),
-        limit("cosine", min),
-        None,
-        limit("metric_drop", max),
-        min(ratios, default=None),
+        sqnr_db=limit("sqnr_db", min),
+        top1=limit("top1", min),
+        cosine=limit("cosine", min),
+        metric_drop=limit("metric_drop", max, of_all=False),
+        size_ratio=limit("size_ratio", min, of_all=False),
     )
 
 

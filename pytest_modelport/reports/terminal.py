@@ -97,9 +97,9 @@ def _share(verdict: Verdict) -> float | None:
 
 
 def times(verdicts: Sequence[Verdict]) -> list[str]:
-    """What was timed: a line for each question, whether it has a budget or not."""
-    timed = [verdict for verdict in verdicts if verdict.check == "latency"]
-    return [f"{verdict.subject} {verdict.route.id}: {verdict.reason}" for verdict in timed] + [""] * bool(timed)
+    """What was timed and what transforms cost: a line for each question, whether it has a budget or not."""
+    measured = [verdict for verdict in verdicts if verdict.check in ("latency", "quality")]
+    return [f"{verdict.subject} {verdict.route.id}: {verdict.reason}" for verdict in measured] + [""] * bool(measured)
 
 
 def footer(verdicts: Sequence[Verdict]) -> list[str]:

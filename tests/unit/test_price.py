@@ -89,6 +89,15 @@ def test_a_chain_has_the_loosest_floors_of_its_steps():
     assert floors == Floors(sqnr_db=20, top1=0.98, size_ratio=0.95)
 
 
+def test_an_exact_step_asks_nothing_more_of_a_chain():
+    assert floors_for(["exact", "int8_static"], metric=False, trained=False, given={}).cosine is None
+    assert floors_for(["exact", "exact"], metric=False, trained=False, given={}).cosine == 0.9999
+
+
+def test_a_step_without_floors_leaves_none_to_the_chain():
+    assert not floors_for(["fp16", "custom"], metric=False, trained=False, given={}).enough
+
+
 def test_a_pruned_model_with_a_metric_is_asked_what_it_is_for():
     floors = floors_for(["pruned"], metric=True, trained=False, given={})
     assert floors == Floors(top1=0.95, metric_drop=0.02)
