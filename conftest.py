@@ -70,6 +70,7 @@ Prove = Callable[..., Report]
 def prove(workspace: Workspace) -> Prove:
     """`verify` in the shared workspace: the same arguments, with the targets first."""
     from pytest_modelport import pipeline
+    from pytest_modelport.surroundings import environment
     from pytest_modelport.tolerance import Tolerance
 
     def run(
@@ -90,6 +91,6 @@ def prove(workspace: Workspace) -> Prove:
         verdicts: list[Verdict] = []
         for route in routes_of(targets, transforms, ("cpu",)):
             verdicts += pipeline.prove(workspace, case, route, checks)
-        return Report(tuple(verdicts), pipeline.environment())
+        return Report(tuple(verdicts), environment())
 
     return run

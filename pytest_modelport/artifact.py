@@ -39,7 +39,7 @@ class Manifest:
     constants: Python values among the outputs that were fixed at export, by output name; baked: the same among the inputs.
     ranges: symbol -> [lowest, highest or None]. guards: what else the export assumed of the inputs, each with its line;
     a file may not check it. options: what the route asked of the export. sessions: what opening it really
-    set, by route. transforms: what was done to the file after the export.
+    set, by route. transforms: what was done to the file after the export. subject: in a release, of which weights and code.
     """
 
     format: str
@@ -55,6 +55,7 @@ class Manifest:
     producers: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     transforms: tuple[str, ...] = ()
+    subject: Mapping[str, str] = field(default_factory=dict)
     brought: bool = False
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sessions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

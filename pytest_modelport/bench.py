@@ -69,6 +69,8 @@ class Bench:
 
     def _without(self, drop: Callable[[Move], bool]) -> Bench:
         kept = tuple(move.text for move in self.moves if not drop(move))
+        if kept == self.route.transforms:
+            return self
         return replace(self, route=replace(self.route, transforms=kept))
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The command line: `modelport verify MODEL | replay MODEL RECIPE | init MODEL | show FILE | targets | doctor | env ...`."""
+"""The command line: `modelport verify MODEL | replay | init | show | targets | doctor | env`, and those of `releasing.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_modelport import __version__, environments, installing, shelf
+from pytest_modelport import __version__, environments, installing, releasing, shelf
 from pytest_modelport.doctor import lacking
 from pytest_modelport.errors import ModelportError, UsageError
 from pytest_modelport.route import DEFAULT_TARGETS
@@ -46,10 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     actions.add_parser("list", help="those that are declared, and whether they are there")
     for action, said in (("create", "install it"), ("check", "is it still what was installed?"), ("remove", "delete it")):
         actions.add_parser(action, help=said).add_argument("names", nargs="+", metavar="NAME")
+    run = {**_COMMANDS, **releasing.add(commands)}
     options = parser.parse_args(arguments)
     sys.path.insert(0, "")  # models are named as from here
     try:
-        return _COMMANDS[options.command](options)
+        return run[options.command](options)
     except ModelportError as error:
         print(f"modelport: {error}", file=sys.stderr)
         return 2

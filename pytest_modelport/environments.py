@@ -100,19 +100,33 @@ def own() -> dict[str, Environment]:
     return {name: Environment(name, tuple(item.format(torch=torch) for item in items)) for name, items in _OWN.items()}
 
 
+#: The tables under `[tool.modelport]`.
+_KEYS = ("environments", "gate")
+
+
 def declared(start: Path) -> dict[str, Environment]:
     """Our environments and those of the project that `start` lies in.
 
     Raises `UsageError` when they are not written as they should be.
     """
-    files = (folder / "pyproject.toml" for folder in (start, *start.parents))
-    file, table = next(((file, table) for file in files if (table := _table(file)) is not None), (start, {}))
-    for key in table.keys() - {"environments"}:
-        raise unknown(f"key of tool.modelport in {file}", key, ("environments",))
+    file, table = _found(start)
     environments = table.get("environments", {})
     if not isinstance(environments, Mapping):
         raise UsageError(f"tool.modelport.environments in {file} is {environments!r}: write NAME = [requirements]")
     return {**own(), **{name: _environment(file, name, value) for name, value in environments.items()}}
+
+
+def configured(start: Path) -> Mapping[str, Any]:
+    """What the project that `start` lies in says of us: `[tool.modelport]`. Raises `UsageError`."""
+    return _found(start)[1]
+
+
+def _found(start: Path) -> tuple[Path, dict[str, Any]]:
+    files = (folder / "pyproject.toml" for folder in (start, *start.parents))
+    file, table = next(((file, table) for file in files if (table := _table(file)) is not None), (start, {}))
+    for key in table.keys() - set(_KEYS):
+        raise unknown(f"key of tool.modelport in {file}", key, _KEYS)
+    return file, table
 
 
 def _table(file: Path) -> dict[str, Any] | None:

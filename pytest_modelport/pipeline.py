@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_modelport import __version__, shelf
+from pytest_modelport import shelf
 from pytest_modelport.availability import preload, unavailable
 from pytest_modelport.bench import Bench
 from pytest_modelport.budget import Budgets
 from pytest_modelport.case import Case, Hooks
 from pytest_modelport.dims import Shapes
 from pytest_modelport.errors import UsageError, unknown
-from pytest_modelport.export import versions
 from pytest_modelport.isolate import forks
 from pytest_modelport.request import (
     imports_of,
@@ -195,13 +193,3 @@ def _asked(bench: Bench, check: str) -> tuple[list[Verdict], bool]:
         bench.workspace.keep(log)
         reason = f"Modelport itself failed in {check}: {type(error).__name__}: {error}; please report it with the log"
         return [bench.verdict(check, Stage.COMPARE, Outcome.ERROR, reason, {"log": str(log)})], True
-
-
-def environment() -> dict[str, str]:
-    """Versions the verdicts are about."""
-    return {
-        "pytest-modelport": __version__,
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        **versions("torch", "onnx", "onnxscript", "onnxruntime", "numpy"),
-    }

@@ -145,6 +145,21 @@ def fingerprint(module: nn.Module, *samples: Sample) -> str:
     return digest.hexdigest()
 
 
+def identity(module: nn.Module) -> dict[str, str]:
+    """Which model this is: its class, a digest of its weights and one of its classes' code."""
+    code = hashlib.blake2b(digest_size=16)
+    seen: dict[int, Any] = {}
+    for part in module.modules():
+        for chunk in _class(type(part), seen):
+            code.update(chunk)
+    kind = type(module)
+    return {
+        "class": f"{kind.__module__}.{kind.__qualname__}",
+        "weights": digest(dict(module.state_dict())),
+        "code": code.hexdigest(),
+    }
+
+
 def digest(value: Any) -> str:
     """Hex digits that differ when `value` does: functions by their code and what they use."""
     found = hashlib.blake2b(digest_size=16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -56,7 +57,7 @@ class Verdict:
     """The answer to one check of one route.
 
     `reason` is one line whose first 60 characters carry the fact. `evidence` holds JSON values only: the figures behind the
-    reason, where the allowance came from, and the smallest one that would have passed.
+    reason, where the allowance came from, and the smallest one that would have passed. suite: the file of the test.
     """
 
     route: Route
@@ -68,6 +69,7 @@ class Verdict:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     subject: str = ""
+    suite: str = ""
 
     @property
     def passed(self) -> bool:
@@ -113,6 +115,23 @@ def jsonable(value: Any) -> Any:
     return value
 
 
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with the SHA-256 of its contents, so that one edited by hand is noticed. It is no signature."""
+    return {**document, "sha256": _digest(document)}
+
+
+def unsealed(document: Mapping[str, Any], name: str) -> None:
+    """Raises `UsageError` for a document that is not as it was sealed."""
+    body = {key: value for key, value in document.items() if key != "sha256"}
+    if document.get("sha256") != _digest(body):
+        raise UsageError(f"{name} was edited: its contents are not those it was sealed with (sha256 differs)")
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """The verdict that decides a route. Raises `ValueError` when there is none."""
     return max(verdicts, key=lambda verdict: verdict.outcome.severity)
@@ -134,6 +153,15 @@ class Report:
         return routes
 
     @property
+    def items(self) -> dict[tuple[str, str, str], tuple[Verdict, ...]]:
+        """The verdicts by test file, subject and route's id, in the order they were reached."""
+        items: dict[tuple[str, str, str], tuple[Verdict, ...]] = {}
+        for verdict in self.verdicts:
+            key = (verdict.suite, verdict.subject, verdict.route.id)
+            items[key] = (*items.get(key, ()), verdict)
+        return items
+
+    @property
     def outcomes(self) -> dict[str, Outcome]:
         """Each route's id with its outcome, which is its worst verdict's."""
         return {route.id: worst(verdicts).outcome for route, verdicts in self.routes.items()}
@@ -152,15 +180,19 @@ class Report:
         rows = [f"{v.route.id}: {v.check} {v.outcome.value}: {v.reason}" for v in self.verdicts]
         return "\n".join([f"{'passed' if self.passed else 'not passed'}: {len(self.routes)} routes", *rows])
 
-    def to_json(self, *, indent: int | None = 2) -> str:
-        """JSON text; strict (no NaN), with the schema's version."""
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON values, with the schema's version, sealed."""
         document = {
             "schema": SCHEMA,
             "passed": self.passed,
             "environment": dict(self.environment),
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
         }
-        return json.dumps(document, indent=indent, allow_nan=False)
+        return sealed(json.loads(json.dumps(document, allow_nan=False)))
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """JSON text; strict (no NaN)."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Report:
@@ -169,9 +201,15 @@ class Report:
             document = json.loads(text)
         except json.JSONDecodeError as error:
             raise UsageError(f"not a Modelport report: {error}") from error
+        return cls.from_dict(document)
+
+    @classmethod
+    def from_dict(cls, document: Any) -> Report:
+        """The inverse of `to_dict`. Raises `UsageError` as `from_json`."""
         schema = document.get("schema") if isinstance(document, dict) else None
         if schema != SCHEMA:
             raise UsageError(f"report schema {schema!r} is not readable here: this version reads schema {SCHEMA}")
+        unsealed(document, "the report")
         report = cls(tuple(Verdict.from_dict(item) for item in document["verdicts"]), document["environment"])
         if report.passed != document["passed"]:
             raise UsageError(f"report says passed={document['passed']} but its verdicts say {report.passed}: it was edited")

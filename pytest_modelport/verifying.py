@@ -11,11 +11,12 @@ from pytest_modelport.budget import budgets_of
 from pytest_modelport.case import Case, hooks_of
 from pytest_modelport.environments import Environment, declared, require
 from pytest_modelport.errors import UsageError
-from pytest_modelport.pipeline import TIMEOUT, case_of, checks_for, environment, expect, prove
+from pytest_modelport.pipeline import TIMEOUT, case_of, checks_for, expect, prove
 from pytest_modelport.recipes import Recipe
 from pytest_modelport.request import Artifacts, artifacts_of, checks_of, functions_of, routes_of, transform_of
 from pytest_modelport.route import Route
 from pytest_modelport.searching import Search, search_of
+from pytest_modelport.surroundings import environment
 from pytest_modelport.tolerance import Tolerance
 from pytest_modelport.verdict import Report
 from pytest_modelport.workspace import Workspace

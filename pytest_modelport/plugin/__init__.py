@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_modelport.plugin import options
-from pytest_modelport.plugin.keys import ATTRIBUTE, CALLS, FIXTURE, MARKER, RELEASED, SETTINGS, VERDICTS, WORKSPACE, is_portable
+from pytest_modelport.plugin.gathering import Gatherer, is_worker
+from pytest_modelport.plugin.keys import ATTRIBUTE, CALLS, FIXTURE, MARKER, RELEASED, ROWS, SETTINGS, WORKSPACE, is_portable
 
 if TYPE_CHECKING:
     from pytest_modelport.plugin.fixture import Modelport
@@ -36,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_modelport.plugin.models import prepare
 
         prepare(config)
+    if not is_worker(config):
+        config.pluginmanager.register(Gatherer(config), "modelport-gatherer")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -119,18 +122,28 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if call.when == "call" and VERDICTS in item.stash:
-        setattr(report, ATTRIBUTE, [verdict.to_dict() for verdict in item.stash[VERDICTS]])
+    if is_portable(item):
+        from pytest_modelport.plugin.outcomes import rows
+
+        if found := rows(item, call, report):
+            setattr(report, ATTRIBUTE, found)
     return report
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    reports = [report for group in terminalreporter.stats.values() for report in group if hasattr(report, ATTRIBUTE)]
-    if reports:
+    rows = terminalreporter.config.stash.get(ROWS, [])
+    if rows:
         from pytest_modelport.plugin.summary import write
 
-        rows = [row for report in reports for row in getattr(report, ATTRIBUTE)]
         write(terminalreporter, rows)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if session.config.stash.get(ROWS, None):
+        from pytest_modelport.plugin.outcomes import finish
+
+        finish(session, exitstatus)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

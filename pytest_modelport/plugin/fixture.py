@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -37,6 +38,7 @@ class Modelport:
         self._item, self._workspace, self._request = item, workspace, request
         self._route, self._portable = asked
         self._settings: Settings = item.config.stash[SETTINGS]
+        self._about: dict[str, str] = {}
         item.stash[CALLS] = 0
 
     @property
@@ -100,6 +102,8 @@ class Modelport:
             )
         except UsageError as error:
             verdicts = [Verdict(self._route, "parity", Stage.RUN, Outcome.ERROR, str(error), subject=self._subject)]
+        suite = subject_of(self._item).partition("::")[0]
+        verdicts = [replace(verdict, suite=suite) for verdict in verdicts]
         self._item.stash.setdefault(VERDICTS, []).extend(verdicts)
         return self._conclude(verdicts)
 
@@ -122,8 +126,6 @@ class Modelport:
         tolerances: tuple[float | None, float | None, float],
         **options: Any,
     ) -> list[Verdict]:
-        from dataclasses import replace
-
         from pytest_modelport import pipeline
         from pytest_modelport.request import artifacts_of
         from pytest_modelport.seed import seed_of
@@ -140,6 +142,7 @@ class Modelport:
             **options,
         )
         case = replace(case, artifact=artifacts_of(artifact, [self._route]).get(self._route.target))
+        self._about = self._identity(case.module)
         timed = ("latency",) if self._settings.benchmark else ()
         checks = dict.fromkeys((*pipeline.checks_for(case, self._portable.checks), *timed))
         forbidden = benchmarks.forbidden(self._item.config)
@@ -151,6 +154,12 @@ class Modelport:
             verdicts.append(Verdict(self._route, "latency", Stage.BUDGET, Outcome.SKIPPED, said, subject=self._subject))
         benchmarks.show(self._request, verdicts)
         return verdicts
+
+    def _identity(self, module: Any) -> dict[str, str]:
+        """Which weights and code a release's artifact is of; nothing where none is written."""
+        from pytest_modelport.subject import identity
+
+        return identity(module) if self._settings.release else {}
 
     def _search(
         self,
@@ -176,25 +185,28 @@ class Modelport:
         from pytest_modelport.budget import budgets_of
 
         said = {name: value for name, value in given.items() if value is not None}
-        return budgets_of(**{**self._portable.budgets, **said}, baseline=self._home(self._settings.baseline))
+        last = self._home(self._settings.baseline) if self._settings.baseline else None
+        return budgets_of(**{**self._portable.budgets, **said}, baseline=last)
 
-    def _home(self, release: Path | None) -> Path | None:
+    def _home(self, release: Path) -> Path:
         """Where a release keeps this subject: by the test's whole name, and the call where there are several."""
         from pytest_modelport.release import home
 
         number = f" {self._calls}" if self._calls > 1 else ""
-        return home(release, f"{subject_of(self._item)}{number}") if release is not None else None
+        return home(release, f"{subject_of(self._item)}{number}")
 
     def _conclude(self, verdicts: list[Verdict]) -> Report:
         """Green: the report. Otherwise the item ends here."""
-        from pytest_modelport.pipeline import environment
+        from pytest_modelport.surroundings import environment
 
         report = Report(tuple(verdicts), environment())
         if not report.passed:
             self._end(verdicts, report)
-        home = self._home(self._settings.release)
-        if home is not None:
-            released = home, self._route, Path(verdicts[0].evidence["artifact"])
+        if self._settings.release is not None:
+            from pytest_modelport.release import partial
+
+            home = self._home(partial(self._settings.release))
+            released = home, self._route, Path(verdicts[0].evidence["artifact"]), self._about
             self._item.stash.setdefault(RELEASED, []).append(released)
         return report
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,8 +26,10 @@ WORKSPACE: pytest.StashKey[Workspace] = pytest.StashKey()
 #: How often an item has called the fixture; absent where it has none.
 CALLS: pytest.StashKey[int] = pytest.StashKey()
 VERDICTS: pytest.StashKey[list[Verdict]] = pytest.StashKey()
-#: What an item's calls have proven: the subject's place in the release, the route, and the artifact's folder.
-RELEASED: pytest.StashKey[list[tuple[Path, Route, Path]]] = pytest.StashKey()
+#: What an item's calls have proven: the place in the release, the route, the artifact's folder, which weights and code.
+RELEASED: pytest.StashKey[list[tuple[Path, Route, Path, dict[str, str]]]] = pytest.StashKey()
+#: Every verdict of the run, in the process that started it.
+ROWS: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 
 
 def is_portable(item: pytest.Item) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ class Settings:
     models: to prove without a test file. only: targets to keep, None for all. device: replaces the default device.
     targets: of tests whose marker names none. in_process: export and run ports here, for a debugger. examples: samples that the
     check `shapes` makes, in at most search_seconds each time. replay: the one it makes instead, in JSON.
-    benchmark: ask for the check `latency` too. baseline: the last release. release: where this one is written.
+    benchmark: ask for the check `latency` too. baseline: the last release. release: where this one is written. reports: files
+    to write at the end. shard: which part of the suite this run is, `2/4`.
     """
 
     models: tuple[str, ...]
@@ -37,6 +39,8 @@ class Settings:
     benchmark: bool
     baseline: Path | None
     release: Path | None
+    reports: tuple[Path, ...]
+    shard: str
     timeout: float
     in_process: bool
     examples: int
@@ -75,6 +79,14 @@ def add(parser: pytest.Parser) -> None:
         action="store_true",
         help="export and run ports in this process, for a debugger: no limits, and a crash ends the session",
     )
+    group.addoption(
+        "--modelport-report",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write the verdicts of the run: FILE.json, .html, .md or .svg (a badge); may be repeated",
+    )
+    group.addoption("--modelport-shard", metavar="I/N", default="", help="this run is part I of N, for `modelport merge`")
     _add_search(group)
     _add_budgets(group)
     parser.addini("modelport_examples", "samples that the check `shapes` makes for each subject", default="25")
@@ -154,6 +166,8 @@ def read(config: pytest.Config) -> Settings:
         benchmark=bool(config.getoption("modelport_benchmark")),
         baseline=last(config),
         release=new(config),
+        reports=_reports(config),
+        shard=_shard(config),
         timeout=_seconds(config, "modelport_timeout", DEFAULT_TIMEOUT),
         examples=_examples(config),
         search_seconds=_seconds(config, "modelport_search_seconds", DEFAULT_SEARCH_SECONDS),
@@ -162,6 +176,28 @@ def read(config: pytest.Config) -> Settings:
         rtol=_number(config, "modelport_rtol"),
         atol=_number(config, "modelport_atol"),
     )
+
+
+def _reports(config: pytest.Config) -> tuple[Path, ...]:
+    from pytest_modelport.errors import UsageError
+
+    names = config.getoption("modelport_report")
+    if not names:
+        return ()
+    from pytest_modelport.reporting import checked
+
+    try:
+        return tuple(checked(Path(name)) for name in names)
+    except UsageError as error:
+        raise pytest.UsageError(f"--modelport-report: {error}") from None
+
+
+def _shard(config: pytest.Config) -> str:
+    given = str(config.getoption("modelport_shard"))
+    match = re.fullmatch(r"(\d+)/(\d+)", given)
+    if given and (match is None or not 1 <= int(match[1]) <= int(match[2])):
+        raise pytest.UsageError(f"--modelport-shard is {given!r}: give part and number of parts, 2/4")
+    return given
 
 
 def _examples(config: pytest.Config) -> int:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_modelport.route import Route
+from pytest_modelport.plugin.gathering import is_worker
+
+if TYPE_CHECKING:
+    from pytest_modelport.route import Route
 
 #: What `--modelport-baseline` is for the first release.
 NONE = "none"
@@ -17,11 +22,14 @@ def new(config: pytest.Config) -> Path | None:
     given = config.getoption("modelport_release")
     if not given:
         return None
+    from pytest_modelport.release import partial
+
     folder = Path(given)
-    if hasattr(config, "workerinput"):  # the process that started this one has looked, before the first artifact came
+    if is_worker(config):  # the process that started this one has looked
         return folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise pytest.UsageError(f"--modelport-release: {given} is there already; a release goes into a new folder")
+    shutil.rmtree(partial(folder), ignore_errors=True)  # of a run that was killed
     return folder
 
 
@@ -30,17 +38,19 @@ def last(config: pytest.Config) -> Path | None:
     given = config.getoption("modelport_baseline")
     if not given:
         return None
-    if given != NONE and not any(Path(given).glob("*/*/manifest.json")):
+    from pytest_modelport.release import ENTRY
+
+    if given != NONE and not (Path(given) / ENTRY).is_file():
         raise pytest.UsageError(f"--modelport-baseline: no release in {given}; write {NONE} for the first one")
     return Path(given)
 
 
-def write_artifacts(proven: list[tuple[Path, Route, Path]]) -> None:
+def write_artifacts(proven: list[tuple[Path, Route, Path, dict[str, str]]]) -> None:
     """Put an item's artifacts beside the others that passed. Fails the item when they cannot be written."""
     from pytest_modelport.release import add
 
-    for home, route, folder in proven:
+    for home, route, folder, subject in proven:
         try:
-            add(home, route, folder)
+            add(home, route, folder, subject)
         except OSError as error:
             pytest.fail(f"the release cannot be written: {error.strerror}: {error.filename or home}", pytrace=False)

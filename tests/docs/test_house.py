@@ -16,6 +16,7 @@ PACKAGE = "pytest_modelport"
 #: From the roof to the ground: a module imports from its own floor and from those below.
 FLOORS = [
     ("plugin", "cli", "strategies"),
+    ("releasing",),
     ("verifying",),
     ("doctor",),
     ("pipeline",),
@@ -44,6 +45,7 @@ FLOORS = [
         "pruning",
     ),
     ("request", "shelf", "steps"),
+    ("reporting",),
     ("reports", "explain"),
 ]
 

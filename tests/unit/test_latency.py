@@ -168,7 +168,7 @@ def test_budgets_are_kept_or_broken(prove):
 def test_the_last_releases_artifact_is_run_beside_the_new_one(prove, tmp_path):
     route = Route("onnx", "cpu", ())
     first = prove(["onnx"], slow(3), X, checks=("parity",))
-    add(tmp_path, route, first.verdicts[0].evidence["artifact"])
+    add(tmp_path, route, first.verdicts[0].evidence["artifact"], {})
     before = (place(tmp_path, route) / "manifest.json").read_bytes()
     budget = budgets_of({"max_regression": "20%"}, baseline=tmp_path)
     same, slower = (prove(["onnx"], slow(times), X, checks=ASKED, budgets=budget).verdicts[2] for times in (3, 6))

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from pytest_modelport import Outcome, Report, Route, Stage, UsageError, Verdict
-from pytest_modelport.verdict import jsonable, worst
+from pytest_modelport.verdict import jsonable, sealed, worst
 
 ONNX, TORCHSCRIPT = Route("onnx"), Route("torchscript", "cuda:1", ("int8",))
 
@@ -66,7 +66,15 @@ def test_json_has_no_nan():
 def test_other_documents_are_refused(change, message):
     document = json.loads(Report((verdict(),)).to_json())
     change(document)
+    document = sealed({key: value for key, value in document.items() if key != "sha256"})
     with pytest.raises(UsageError, match=message):
+        Report.from_json(json.dumps(document))
+
+
+def test_a_document_edited_by_hand_is_refused():
+    document = json.loads(Report((verdict(),)).to_json())
+    document["verdicts"][0]["reason"] = "all is well"
+    with pytest.raises(UsageError, match=r"the report was edited: .*sha256 differs"):
         Report.from_json(json.dumps(document))
 
 

@@ -1,0 +1,100 @@
+"""From items to verdicts, for all who want the whole run: reports, a release, GitHub."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_modelport.plugin.collect import route_of, subject_of
+from pytest_modelport.plugin.keys import ROWS, SETTINGS, VERDICTS
+from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
+
+if TYPE_CHECKING:
+    from pytest_modelport.plugin.options import Settings
+
+#: The check of what a test itself did: its own assertions, its fixtures, its skips.
+_TEST = "test"
+#: How pytest ends where every test was run, whatever came of them.
+_COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+
+
+def rows(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> list[dict[str, Any]]:
+    """The verdicts that one phase of an item has added, as JSON values. A test that fails around green ports is not green."""
+    given = item.stash.get(VERDICTS, None) if call.when == "call" else None
+    found: list[Verdict] = list(given or ())
+    known = getattr(report, "wasxfail", None)
+    if known is not None:
+        found = [replace(verdict, evidence={**verdict.evidence, "xfail": known or "expected"}) for verdict in found]
+    if report.failed and all(verdict.passed for verdict in found):
+        said = call.excinfo.exconly().splitlines()[0] if call.excinfo else "failed"
+        found.append(_about(item, Outcome.ERROR, f"the test itself fails in {call.when}: {said}"))
+    elif report.skipped and not found and known is None:
+        said = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "skipped"
+        found.append(_about(item, Outcome.SKIPPED, f"the test is skipped: {said.removeprefix('Skipped: ')}"))
+    report.user_properties += [(f"modelport.{v.check}", f"{v.outcome}: {v.reason}") for v in found]
+    return [verdict.to_dict() for verdict in found]
+
+
+def _about(item: pytest.Item, outcome: Outcome, reason: str) -> Verdict:
+    suite, _, name = subject_of(item).partition("::")
+    route = route_of(item)
+    assert route is not None
+    return Verdict(route, _TEST, Stage.RUN, outcome, reason, subject=name, suite=suite)
+
+
+def finish(session: pytest.Session, exitstatus: int) -> None:
+    """Write what was asked for of the whole run."""
+    from pytest_modelport.surroundings import environment
+
+    settings: Settings = session.config.stash[SETTINGS]
+    verdicts = [Verdict.from_dict(row) for row in session.config.stash[ROWS]]
+    report = Report(tuple(verdicts), {**environment(), **({"shard": settings.shard} if settings.shard else {})})
+    complete = exitstatus in _COMPLETE
+    try:
+        for path in settings.reports:
+            _write(path, report)
+        if settings.release is not None:
+            _release(settings.release, report, complete=complete)
+    except OSError as error:
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        _say(session, f"cannot write {error.filename}: {error.strerror}")
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        from pytest_modelport.reports.markdown import render
+
+        with Path(summary).open("a") as file:
+            file.write(render(report) + "\n")
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from pytest_modelport.reports.markdown import workflow
+
+        for line in workflow(report):
+            _say(session, line)
+
+
+def _write(path: Path, report: Report) -> None:
+    from pytest_modelport.reporting import written
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written(path, report)
+
+
+def _release(folder: Path, report: Report, *, complete: bool) -> None:
+    """Complete the release, unless the run did not come to its end: then there is none."""
+    import shutil
+
+    from pytest_modelport.release import finish as close
+    from pytest_modelport.release import partial
+
+    if complete and report.verdicts:
+        close(folder, report)
+    else:
+        shutil.rmtree(partial(folder), ignore_errors=True)
+
+
+def _say(session: pytest.Session, line: str) -> None:
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(line)

@@ -1,0 +1,110 @@
+"""The commands about releases and reports: `release verify | show`, `gate`, `merge`, `report`."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pytest_modelport import release
+from pytest_modelport.environments import configured
+from pytest_modelport.errors import UsageError
+from pytest_modelport.gate import Change, Exit, decided, merged, policy_of
+from pytest_modelport.reporting import checked, written
+from pytest_modelport.verdict import Outcome, Report, worst
+
+
+def add(commands: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
+    """Register the commands; the functions that run them, by name."""
+    one = commands.add_parser("release", help="a folder that `pytest --modelport-release` wrote")
+    actions = one.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for action, said in (("verify", "is it what was verified, byte for byte?"), ("show", "what is in it")):
+        actions.add_parser(action, help=said).add_argument("folder", type=Path, metavar="DIR")
+    gate = commands.add_parser(
+        "gate", help="may this be released? exit code 0 yes, 1 no, 2 a bad request, 3 not known", description=decided.__doc__
+    )
+    gate.add_argument("new", type=Path, metavar="NEW", help="a release, or a report in JSON")
+    gate.add_argument("--baseline", type=Path, metavar="OLD", help="the last release, or its report")
+    gate.add_argument("--write", type=Path, metavar="FILE", help="the report with what changed: FILE.html or .md")
+    merge = commands.add_parser("merge", help="reports of several machines as one; a part that is missing is red")
+    merge.add_argument("target", type=Path, metavar="OUT.json")
+    merge.add_argument("reports", type=Path, nargs="+", metavar="REPORT.json")
+    report = commands.add_parser("report", help="a report in JSON as a page, a summary or a badge")
+    report.add_argument("report", type=Path, metavar="REPORT.json")
+    report.add_argument("target", type=Path, metavar="OUT", help="OUT.html, .md, .svg or .json")
+    return {"release": _release, "gate": _gate, "merge": _merge, "report": _report}
+
+
+def read(path: Path) -> Report:
+    """The report of a release, whose files must be as they were verified, or in a file. Raises `UsageError`."""
+    if not path.is_dir():
+        try:
+            return Report.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} cannot be read: {error}") from error
+    return release.read(path).report
+
+
+def _release(options: argparse.Namespace) -> int:
+    found = release.read(options.folder)
+    if options.action == "show":
+        for (suite, subject, route), verdicts in found.report.items.items():
+            print(f"{worst(verdicts).outcome:<12} {suite}::{subject} {route}")
+        size = sum(int(row["size"]) for row in found.files.values())
+        print(
+            f"{len(found.files)} files, {size / 1e6:.3g} MB; "
+            + ", ".join(f"{k} {v}" for k, v in found.report.environment.items())
+        )
+        return 0
+    problems = list(release.problems(options.folder))
+    for problem in problems:
+        print(problem)
+    print(f"{len(problems)} problems" if problems else f"{len(found.files)} files are those that were verified")
+    return 1 if problems else 0
+
+
+def _gate(options: argparse.Namespace) -> int:
+    if options.write is not None:
+        checked(options.write)
+    new, old = read(options.new), read(options.baseline) if options.baseline is not None else None
+    policy = policy_of(configured(Path.cwd()).get("gate", {}))
+    code, changes = decided(new, old, policy, dt.datetime.now(dt.timezone.utc).date())
+    broken = list(release.problems(options.new)) if options.new.is_dir() else []
+    if broken:
+        code, changes = Exit.FAILED, (*(Change("release", Outcome.FAILED, said) for said in broken), *changes)
+    for change in changes:
+        sign = " " if change.outcome is Outcome.PASSED else "?" if code is Exit.INCONCLUSIVE else "!"
+        print(f"{sign} {change.kind:<11} {change.said}")
+    if options.write is not None:
+        _write(options.write, new, [(change.kind, change.said) for change in changes])
+    words = {
+        Exit.PASSED: "passed",
+        Exit.FAILED: "failed",
+        Exit.INCONCLUSIVE: "not decided: run what was skipped or undecided again",
+    }
+    print(f"gate {words[code]}: {len(new.items)} routes")
+    return int(code)
+
+
+def _merge(options: argparse.Namespace) -> int:
+    checked(options.target)
+    report = merged([read(path) for path in options.reports])
+    _write(options.target, report)
+    print(f"{len(options.reports)} reports, {len(report.items)} routes: {'passed' if report.passed else 'not passed'}")
+    return 0 if report.passed else 1
+
+
+def _report(options: argparse.Namespace) -> int:
+    checked(options.target)
+    report = read(options.report)
+    _write(options.target, report)
+    return 0 if report.passed else 1
+
+
+def _write(path: Path, report: Report, changes: list[tuple[str, str]] | None = None) -> None:
+    try:
+        written(path, report, changes or ())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error

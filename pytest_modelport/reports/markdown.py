@@ -1,0 +1,60 @@
+"""A report for people on GitHub: a table for the step's summary, and an annotation for each route that is not green."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from pytest_modelport.verdict import Outcome, Report, worst
+
+_SIGN = {Outcome.PASSED: "🟢", Outcome.SKIPPED: "⚪", Outcome.INCONCLUSIVE: "🟡"}
+_BAD = "🔴"
+_SHOWN = 50
+
+
+def render(report: Report, changes: Sequence[tuple[str, str]] = ()) -> str:
+    """Markdown: the count first, then what is not green, then all the rest folded away. changes: since the last release."""
+    items = report.items
+    outcomes = Counter(str(worst(verdicts).outcome) for verdicts in items.values())
+    counted = ", ".join(f"{count} {name}" for name, count in outcomes.most_common()) or "no routes"
+    lines = [f"## Modelport: {'passed' if report.passed else 'not passed'}", "", f"{len(items)} routes: {counted}", ""]
+    bad = {key: verdicts for key, verdicts in items.items() if not worst(verdicts).passed}
+    if bad:
+        lines += ["| | subject | route | why |", "|---|---|---|---|"]
+        for (suite, subject, route), verdicts in list(bad.items())[:_SHOWN]:
+            verdict = worst(verdicts)
+            sign = _SIGN.get(verdict.outcome, _BAD)
+            lines.append(
+                f"| {sign} {verdict.outcome} | {_cell(f'{suite} {subject}')} | `{_cell(route)}` | {_cell(verdict.reason)} |"
+            )
+        lines += ["", f"and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
+        lines.append("")
+    if changes:
+        lines += ["### Since the last release", "", *(f"* {kind}: {_cell(said)}" for kind, said in changes), ""]
+    green = [key for key in items if key not in bad]
+    if green:
+        lines += ["<details><summary>passed</summary>", ""]
+        lines += [f"* {_cell(f'{suite} {subject}')} `{_cell(route)}`" for suite, subject, route in green]
+        lines += ["", "</details>"]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.strip().replace("|", "\\|").replace("\n", " ").replace("`", "'").replace("<", "&lt;")
+
+
+def workflow(report: Report) -> Iterator[str]:
+    """GitHub's workflow commands, one for each route that is not green."""
+    for (suite, subject, route), verdicts in report.items.items():
+        verdict = worst(verdicts)
+        if not verdict.passed:
+            level, title = "warning" if verdict.outcome in _SIGN else "error", f"{subject} {route} {verdict.outcome}"
+            yield f"::{level} file={_value(suite)},title={_value(title)}::{_text(verdict.reason)}"
+
+
+def _text(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _value(text: str) -> str:
+    return _text(text).replace(":", "%3A").replace(",", "%2C")

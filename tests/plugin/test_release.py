@@ -1,0 +1,240 @@
+"""Releases, reports and the gate, from pytest to the decision."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from pytest_modelport.cli import main
+
+SUITE = """
+import pytest, torch
+from torch import nn
+
+@pytest.mark.portable(targets=["torchscript", "torch_export"])
+def test_sound(modelport):
+    torch.manual_seed(0)
+    modelport(nn.Linear(4, 2), torch.ones(3, 4))
+"""
+BROKEN = """
+class Branch(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x - 1
+
+@pytest.mark.portable(targets=["torchscript"])
+def test_broken(modelport):
+    modelport(Branch(), torch.ones(3), samples=[torch.full((3,), -2.0)])
+"""
+
+
+@pytest.fixture
+def run(pytester, monkeypatch):
+    """Runs a suite in the folder of the test."""
+    monkeypatch.chdir(pytester.path)
+
+    def go(body, *arguments):
+        pytester.makepyfile(test_it=body)
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
+
+    return go
+
+
+@pytest.fixture
+def released(run, pytester):
+    """A release of the sound suite."""
+    run(SUITE, "--modelport-release=first").assert_outcomes(passed=2)
+    return pytester.path / "first"
+
+
+def test_a_release_is_complete_and_says_of_what(released, capsys):
+    assert main(["release", "verify", "first"]) == 0
+    assert "4 files are those that were verified" in capsys.readouterr().out
+    document = json.loads((released / "release.json").read_text())
+    assert set(document["files"]) == {
+        f"test_it.py__test_sound/{route}/{name}"
+        for route, name in (
+            ("torchscript-cpu", "model.pt"),
+            ("torchscript-cpu", "manifest.json"),
+            ("torch_export-cpu", "model.pt2"),
+            ("torch_export-cpu", "manifest.json"),
+        )
+    }
+    manifest = json.loads((released / "test_it.py__test_sound/torchscript-cpu/manifest.json").read_text())
+    assert manifest["subject"]["class"] == "torch.nn.modules.linear.Linear"
+    assert re.fullmatch(r"[0-9a-f]{32}", manifest["subject"]["weights"])
+    assert main(["release", "show", "first"]) == 0
+    assert "passed       test_it.py::test_sound torchscript-cpu" in capsys.readouterr().out
+    assert main(["gate", "first"]) == 0
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folder: flip(folder / "test_it.py__test_sound/torchscript-cpu/model.pt"), "is not the file that was verified"),
+        (lambda folder: (folder / "test_it.py__test_sound/torchscript-cpu/model.pt").unlink(), "is missing"),
+        (lambda folder: (folder / "test_it.py__test_sound/further.bin").write_text("x"), "further.bin was added"),
+        (lambda folder: (folder / "link").symlink_to(folder / "release.json"), "link is a link"),
+    ],
+    ids=["flipped", "missing", "added", "linked"],
+)
+def test_a_release_that_was_changed_is_red(released, change, said, capsys):
+    change(released)
+    assert main(["release", "verify", "first"]) == 1
+    assert said in capsys.readouterr().out
+    assert main(["gate", "first"]) == 1
+
+
+def test_a_release_whose_report_was_edited_is_no_release(released, capsys):
+    path = released / "release.json"
+    path.write_text(path.read_text().replace("torchscript-cpu", "torchscript-cuda"))
+    assert main(["release", "verify", "first"]) == 2
+    assert "was edited" in capsys.readouterr().err
+    assert main(["gate", "first"]) == 2
+
+
+def test_what_is_not_green_is_in_the_report_and_not_among_the_files(run, pytester, capsys):
+    run(SUITE + BROKEN, "--modelport-release=first").assert_outcomes(passed=2, failed=1)
+    assert not list(pytester.path.glob("first/*broken*"))
+    assert main(["release", "verify", "first"]) == 0
+    assert main(["gate", "first"]) == 1
+    assert "! regressed   test_it.py::test_broken torchscript-cpu is failed" in capsys.readouterr().out
+
+
+def test_a_release_by_xdists_workers_is_the_same(run, pytester, released):
+    pytest.importorskip("xdist")
+    run(SUITE, "--modelport-release=second", "-n2").assert_outcomes(passed=2)
+    assert main(["release", "verify", "second"]) == 0
+    one, two = (json.loads((pytester.path / name / "release.json").read_text()) for name in ("first", "second"))
+    assert one["files"].keys() == two["files"].keys()
+
+
+def test_a_target_that_disappears_is_red(run, released, capsys):
+    run(SUITE.replace(', "torch_export"', ""), "--modelport-release=second", "--modelport-baseline=first").assert_outcomes(
+        passed=1
+    )
+    assert main(["gate", "second"]) == 0
+    assert main(["gate", "second", "--baseline", "first"]) == 1
+    assert (
+        "! missing     test_it.py::test_sound torch_export-cpu was in the last release and is gone" in capsys.readouterr().out
+    )
+
+
+def test_a_run_that_is_interrupted_leaves_no_release(run, pytester):
+    body = SUITE + "\ndef test_stop():\n    raise KeyboardInterrupt\n"
+    run(body, "--modelport-release=first")
+    assert not (pytester.path / "first").exists()
+    assert not (pytester.path / ".first.partial").exists()
+
+
+def test_what_a_killed_run_left_is_not_in_the_next_release(run, pytester):
+    left = pytester.path / ".first.partial"
+    left.mkdir()
+    (left / "old").write_text("x")
+    run(SUITE, "--modelport-release=first").assert_outcomes(passed=2)
+    assert main(["release", "verify", "first"]) == 0
+    assert not (pytester.path / "first/old").exists()
+
+
+def test_reports_in_every_form(run, pytester):
+    names = ["report.json", "out/report.html", "report.md", "badge.svg"]
+    run(SUITE + BROKEN, *(f"--modelport-report={name}" for name in names), "--junit-xml=junit.xml")
+    report = json.loads((pytester.path / "report.json").read_text())
+    assert (report["passed"], len(report["verdicts"])) == (False, 5)
+    page = (pytester.path / "out/report.html").read_text()
+    assert "not passed" in page
+    assert "test_broken" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "🔴 failed | test_it.py test_broken" in (pytester.path / "report.md").read_text()
+    assert "2 of 3 routes" in (pytester.path / "badge.svg").read_text()
+    assert 'name="modelport.parity" value="failed: ' in (pytester.path / "junit.xml").read_text()
+
+
+def test_on_github_the_run_is_summarised_and_failures_annotated(run, pytester, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    result = run(SUITE + BROKEN)
+    assert "3 routes: 2 passed, 1 failed" in (pytester.path / "summary.md").read_text()
+    result.stdout.fnmatch_lines(["::error file=test_it.py,title=test_broken torchscript-cpu failed::*"])
+
+
+def test_parts_of_a_run_are_merged_in_any_order_and_a_missing_one_is_red(run, pytester, capsys):
+    run(SUITE, "--modelport-report=1.json", "--modelport-shard=1/3", "-k", "torchscript").assert_outcomes(
+        passed=1, deselected=1
+    )
+    run(SUITE, "--modelport-report=2.json", "--modelport-shard=2/3", "-k", "torch_export").assert_outcomes(
+        passed=1, deselected=1
+    )
+    run(SUITE.replace("test_sound", "test_other"), "--modelport-report=3.json", "--modelport-shard=3/3").assert_outcomes(
+        passed=2
+    )
+    assert main(["gate", "1.json"]) == 1
+    assert "this is part 1 of 3 alone" in capsys.readouterr().out
+    assert main(["merge", "all.json", "1.json", "2.json", "3.json"]) == 0
+    assert main(["merge", "other.json", "3.json", "1.json", "2.json"]) == 0
+    assert (pytester.path / "all.json").read_text() == (pytester.path / "other.json").read_text()
+    assert main(["gate", "all.json"]) == 0
+    assert main(["merge", "some.json", "1.json", "3.json"]) == 1
+    assert main(["gate", "some.json"]) == 1
+    assert "part 2 of 3 of the run is missing" in capsys.readouterr().out
+    assert main(["merge", "twice.json", "1.json", "1.json"]) == 2
+
+
+def test_tests_that_fail_or_are_skipped_around_their_ports_are_in_the_report(run, pytester):
+    body = (
+        SUITE
+        + """
+@pytest.fixture
+def data():
+    raise OSError("no data")
+
+@pytest.mark.portable(targets=["torchscript"])
+def test_fixture(modelport, data): pass
+
+@pytest.mark.portable(targets=["torchscript"])
+def test_assertion(modelport):
+    modelport(nn.ReLU(), torch.ones(3))
+    assert False, "not so"
+
+@pytest.mark.skip("later")
+@pytest.mark.portable(targets=["torchscript"])
+def test_skipped(modelport): pass
+
+@pytest.mark.xfail(strict=True, reason="known")
+@pytest.mark.portable(targets=["torchscript"])
+def test_expected(modelport):
+    modelport(nn.ReLU(), torch.ones(3), rtol=0, atol=0, samples=[torch.ones(4)])
+"""
+    )
+    run(body, "--modelport-report=report.json")
+    verdicts = json.loads((pytester.path / "report.json").read_text())["verdicts"]
+    said = {one["subject"]: one["reason"] for one in verdicts if one["outcome"] != "passed"}
+    assert said["test_fixture"] == "the test itself fails in setup: OSError: no data"
+    assert said["test_assertion"].startswith("the test itself fails in call: AssertionError: not so")
+    assert said["test_skipped"] == "the test is skipped: later"
+    assert [one["evidence"]["xfail"] for one in verdicts if one["subject"] == "test_expected"] == ["known"] * 2
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--modelport-report=report.txt", "report report.txt ends in .txt: known are .json, .html, .md, .svg"),
+        ("--modelport-shard=5/4", "--modelport-shard is '5/4': give part and number of parts, 2/4"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(run, option, said):
+    run(SUITE, option).stderr.fnmatch_lines([f"ERROR: *{said}*"])
+
+
+def test_a_report_that_cannot_be_written_is_no_success(run, pytester):
+    (pytester.path / "taken").write_text("")
+    result = run(SUITE, "--modelport-report=taken/report.json")
+    assert result.ret != 0
+    assert "cannot write" in result.stdout.str() + result.stderr.str()
