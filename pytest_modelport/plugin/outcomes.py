@@ -35,7 +35,7 @@ def rows(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
     elif report.skipped and not found and known is None:
         said = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "skipped"
         found.append(_about(item, Outcome.SKIPPED, f"the test is skipped: {said.removeprefix('Skipped: ')}"))
-    report.user_properties += [(f"modelport.{v.check}", f"{v.outcome}: {v.reason}") for v in found]
+    item.user_properties += [(f"modelport.{v.check}", f"{v.outcome}: {v.reason}") for v in found]
     return [verdict.to_dict() for verdict in found]
 
 
