@@ -11,8 +11,10 @@ from typing import Any
 from pytest_modelport.artifact import Manifest, Value
 from pytest_modelport.wire import Array
 
-#: freeze: `torch.jit.freeze`; optimize: `torch.jit.optimize_for_inference`, which freezes too.
-OPTIONS: Mapping[str, type] = {"freeze": bool, "optimize": bool}
+#: freeze: `torch.jit.freeze`; optimize: `torch.jit.optimize_for_inference`, which freezes too. debug: keep lines and paths.
+OPTIONS: Mapping[str, type] = {"freeze": bool, "optimize": bool, "debug": bool}
+#: What a file does not need, and what the writer adds itself.
+_DEBUG, _OWN = ".debug_pkl", ("version", ".data/version", "byteorder", ".data/serialization_id")
 
 
 def save(module: Any, path: Path, options: Mapping[str, Any]) -> None:
@@ -24,6 +26,23 @@ def save(module: Any, path: Path, options: Mapping[str, Any]) -> None:
     elif options.get("freeze"):
         module = torch.jit.freeze(module)
     torch.jit.save(module, path)
+    if not options.get("debug"):
+        stripped(path)
+
+
+def stripped(path: Path) -> None:
+    """Take out of a file where each line of its code came from: the paths of the machine it was made on."""
+    import torch
+
+    reader: Any = torch._C.PyTorchFileReader(str(path))
+    whole = path.with_suffix(".stripped")
+    writer: Any = torch._C.PyTorchFileWriter(str(whole))
+    for name in reader.get_all_records():
+        if not name.endswith(_DEBUG) and name not in _OWN:
+            record = reader.get_record(name)
+            writer.write_record(name, record, len(record))
+    writer.write_end_of_file()
+    whole.replace(path)
 
 
 def load(path: Path, device: str) -> Any:

@@ -13,6 +13,7 @@ from pytest_modelport.artifact import Artifact, Manifest
 from pytest_modelport.case import Case
 from pytest_modelport.cause import describe
 from pytest_modelport.cleanroom.room import RoomEnded
+from pytest_modelport.dangers import dangers
 from pytest_modelport.export import Request, WrongArtifact
 from pytest_modelport.guards import CannotVary, open_as_asked, refused, watching
 from pytest_modelport.isolate import Done, Ending, Raised, run
@@ -104,6 +105,8 @@ def brought(workspace: Workspace, case: Case, reference: Reference, format_name:
     if path.suffix not in maker.SUFFIXES:
         reason = f"{path.name} is no {format_name} file: those end in {', '.join(maker.SUFFIXES)}"
         raise Stopped(Stage.OPEN, Outcome.ERROR, reason)
+    if harmful := dangers(path):
+        raise Stopped(Stage.OPEN, Outcome.FAILED, f"not opened: {harmful[0]}", {"dangers": harmful[:5]})
     try:
         inputs, outputs, companions = maker.inspect(path)
     except Exception as error:  # noqa: BLE001 - a stage border: a file that cannot be read may raise anything

@@ -37,6 +37,8 @@ def dynamo(request: Request, path: Path) -> tuple[str, ...]:
         external_data=request.options.get("external_data", weights > onnxfile.EMBEDDED_BYTES),
         verbose=False,
     )
+    if not request.options.get("debug"):
+        onnxfile.strip_metadata(path)
     return programs.notes(call)
 
 

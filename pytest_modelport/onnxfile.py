@@ -39,6 +39,30 @@ def strip_value_info(path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
+def strip_metadata(path: Path) -> None:
+    """Take out of a file what the exporter notes on nodes and values: the lines and paths of the machine it was made on."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    for graph in (model.graph, *model.functions):
+        _strip(graph)
+    path.write_bytes(model.SerializeToString())
+
+
+def _strip(graph: Any) -> None:
+    """One graph or function, and the graphs inside its nodes."""
+    for part in (graph, *graph.node, *graph.value_info, *getattr(graph, "initializer", ())):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
+    for value in (*getattr(graph, "input", ()), *getattr(graph, "output", ())):
+        if hasattr(value, "metadata_props"):  # a function's are names
+            del value.metadata_props[:]
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                _strip(inner)
+
+
 def opset(path: Path) -> int:
     """The version of ONNX's own operators that a file uses."""
     import onnx
@@ -65,6 +89,8 @@ def _value(info: onnx.ValueInfoProto) -> Value:
     tensor = info.type.tensor_type
     dtype = re.sub("^float8", "float8_", onnx.TensorProto.DataType.Name(tensor.elem_type).lower())
     dims = tuple(_dim(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
+    if any(isinstance(text, bytes) for text in (info.name, *(dims or ()))):  # protobuf's way to say that it is no UTF-8
+        raise ValueError(f"a name in it is no text: {info.name!r}")
     return Value(info.name, _TORCH_NAMES.get(dtype, dtype), dims)
 
 
@@ -74,7 +100,7 @@ _TORCH_NAMES = {"float": "float32", "double": "float64", "float8_e8m0": "float8_
 def _dim(dim: Any) -> int | str | None:
     if dim.HasField("dim_value"):
         return int(dim.dim_value)
-    return str(dim.dim_param) if dim.dim_param else None
+    return dim.dim_param or None  # type: ignore[no-any-return]
 
 
 def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:

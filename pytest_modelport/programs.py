@@ -28,6 +28,15 @@ def warm() -> None:
             importlib.import_module(module)
 
 
+def stripped(program: torch.export.ExportedProgram) -> None:
+    """Take out of a program what it does not need: where its lines are on this machine, and the example inputs."""
+    for module in program.graph_module.modules():
+        for node in getattr(module, "graph", program.graph).nodes:
+            node.meta.pop("stack_trace", None)
+    with contextlib.suppress(AttributeError):  # an older torch keeps them
+        program.example_inputs = None
+
+
 def call_style(request: Request) -> str:
     """`natural` when plain containers of tensors hold all inputs and outputs, else `flat`.
 

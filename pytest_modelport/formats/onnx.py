@@ -15,7 +15,8 @@ EXTRA = "onnx"
 SUFFIXES = (".onnx",)
 CALL = "named"
 #: value_info: whether the file keeps the shapes of values inside, which other runtimes than ONNX Runtime hold it to.
-OPTIONS = {"opset": int, "optimize": bool, "external_data": bool, "value_info": bool}
+#: debug: keep the exporter's notes on every node: source lines, paths, names in the program.
+OPTIONS = {"opset": int, "optimize": bool, "external_data": bool, "value_info": bool, "debug": bool}
 
 _ENTRY = "model.onnx"
 constants, inspect = onnxfile.constants, onnxfile.inspect

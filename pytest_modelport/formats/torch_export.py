@@ -22,6 +22,8 @@ RUNTIME = "exported_program"
 EXTRA = ""
 SUFFIXES = (".pt2",)
 CALL = "natural"
+#: debug: keep source lines, paths, and the example inputs.
+OPTIONS = {"debug": bool}
 
 _ENTRY = "model.pt2"
 warm = programs.warm
@@ -34,6 +36,8 @@ def export(request: Request) -> Exported:
     call = programs.call_style(request)
     module, args, kwargs, shapes = programs.arguments(request, call, programs.export_dim)
     program = torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
+    if not request.options.get("debug"):
+        programs.stripped(program)
     torch.export.save(program, request.folder / _ENTRY)
     inputs, outputs, ranges = programs.promise(program, request)
     return Exported(_ENTRY, call, inputs, outputs, ranges, versions("torch"), programs.notes(call))

@@ -35,6 +35,7 @@ def export(request: Request) -> Exported:
                 example_kwarg_inputs=kwargs or None,
                 strict=False,
                 check_trace=False,
+                _store_inputs=False,
             )
         jitfile.save(traced, request.folder / _ENTRY, request.options)
     return Exported(

@@ -1,0 +1,210 @@
+"""Files that would do harm are not opened, and files that tell of their maker are told."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle  # noqa: TID251  (made here, and never read)
+import random
+import zipfile
+
+import pytest
+import torch
+from torch import nn
+
+from fixtures import digits
+from pytest_modelport.dangers import dangers, leaks
+from pytest_modelport.verdict import worst
+
+X = torch.ones(2, 3)
+pytestmark = pytest.mark.filterwarnings("ignore")  # of torch's own exporters
+
+
+class Bomb:
+    """A pickle of it runs a command."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def archive(path, members):
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_a_pickle_that_calls_anything_else_is_found(tmp_path, protocol):
+    found = dangers(archive(tmp_path / "model.pt", {"m/data.pkl": pickle.dumps(Bomb("x"), protocol)}))
+    assert found == [f"model.pt: m/data.pkl: its pickle calls {os.system.__module__}.system"]
+
+
+def test_a_bomb_is_not_opened_and_nothing_runs(tmp_path, prove):
+    mark = tmp_path / "executed"
+    files = {"torchscript": "model.pt", "torch_export": "model.pt2"}
+    for target, name in files.items():
+        path = archive(tmp_path / name, {"m/data.pkl": pickle.dumps(Bomb(mark), 2), "m/version": "3"})
+        verdict = worst(prove([target], nn.Linear(3, 2), X, artifact=path).verdicts)
+        assert str(verdict.outcome) == "failed"
+        assert verdict.reason.startswith(f"not opened: {name}: m/data.pkl: its pickle calls")
+        assert not mark.exists()
+
+
+def test_a_bomb_inside_an_inner_archive_is_found(tmp_path):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as file:
+        file.writestr("x/data.pkl", pickle.dumps(Bomb("x"), 4))
+    found = dangers(archive(tmp_path / "model.pt2", {"m/data/sample_inputs/model.pt": inner.getvalue()}))
+    assert len(found) == 1
+    assert "system" in found[0]
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "/etc/outside", "m/../../outside", "..\\outside"])
+def test_members_outside_of_an_archive_are_found(tmp_path, name):
+    (said,) = dangers(archive(tmp_path / "model.pt", {name: "x"}))
+    assert "lies outside of it" in said
+
+
+def test_an_archive_that_unpacks_to_far_more_than_it_is_is_found(tmp_path, monkeypatch):
+    from pytest_modelport import dangers as module
+
+    monkeypatch.setattr(module, "_LARGE", 1 << 20)
+    path = tmp_path / "model.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+        file.writestr("m/data.pkl", b"\0" * (1 << 24))
+    monkeypatch.setattr(module, "_BOMB", 100)
+    (said,) = dangers(path)
+    assert "times its size" in said
+
+
+def test_a_link_is_found(tmp_path):
+    folder = tmp_path / "artifact"
+    folder.mkdir()
+    (folder / "model.onnx").symlink_to("/etc/passwd")
+    assert dangers(folder) == ["model.onnx is a link to /etc/passwd"]
+
+
+def test_a_pickle_that_hides_its_names_is_found(tmp_path):
+    hidden = b"\x80\x04]\x93."  # a name made of a list
+    (said,) = dangers(archive(tmp_path / "model.pt", {"m/data.pkl": hidden}))
+    assert "cannot be read" in said
+
+
+def test_a_name_fetched_from_the_memo_is_read(tmp_path):
+    # "posix", "system" memoized, dropped, and fetched again before the name is made of them
+    trick = b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x9400h\x00h\x01\x93."
+    (said,) = dangers(archive(tmp_path / "model.pt", {"m/data.pkl": trick}))
+    assert said.endswith("its pickle calls posix.system")
+
+
+def test_files_that_torch_has_written_are_harmless(tmp_path):
+    model = digits.load("lstm")
+    rows = digits.images(2, name="lstm")
+    torch.save(model.state_dict(), tmp_path / "state.pt")
+    torch.jit.save(torch.jit.trace(model, rows), tmp_path / "traced.pt")
+    torch.jit.save(torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.ReLU())), tmp_path / "scripted.pt")
+    torch.export.save(torch.export.export(model, (rows,)), tmp_path / "model.pt2")
+    assert dangers(tmp_path) == []
+
+
+def test_external_data_outside_of_the_folder_is_refused(tmp_path, prove):
+    import onnx
+    from onnx import TensorProto, helper
+
+    weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[3, 2], data_location=TensorProto.EXTERNAL)
+    weight.external_data.add(key="location", value="../../../../etc/passwd")
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [value("x", TensorProto.FLOAT, [2, 3])],
+        [value("y", TensorProto.FLOAT, [2, 2])],
+        [weight],
+    )
+    path = tmp_path / "model.onnx"
+    path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString())
+    assert onnx.load(path, load_external_data=False).graph.name == "g"
+    verdict = worst(prove(["onnx"], nn.Linear(3, 2), X, artifact=path).verdicts)
+    assert str(verdict.outcome) == "failed"
+    assert "lie outside its folder" in verdict.reason
+
+
+@pytest.mark.parametrize("target", ["onnx", "torch_export", "torchscript"])
+def test_what_we_write_tells_nothing_and_keeps_what_it_computes(prove, target):
+    rows = digits.images(2, name="encoder")
+    report = prove([target], digits.load("encoder"), rows, checks=("parity", "hygiene"))
+    assert report.passed, report
+    kept = prove([f"{target}(debug=true)"], digits.load("encoder"), rows, checks=("parity", "hygiene"))
+    assert "has the folder" in str(kept)
+
+
+def test_example_inputs_that_a_file_stores_are_told(tmp_path):
+    """torch.save writes the whole storage that a slice is of: a data set, for two of its images."""
+    images = digits.images(2)
+    torch.export.save(torch.export.export(digits.load("cnn"), (images,)), tmp_path / "model.pt2")
+    (said,) = [text for text in leaks(tmp_path) if "example inputs" in text]
+    assert int(said.rpartition("(")[2].partition(" ")[0]) > 400_000
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """An ONNX file of a linear layer."""
+    path = tmp_path_factory.mktemp("sound") / "model.onnx"
+    torch.manual_seed(0)
+    model = nn.Linear(3, 2).eval()
+    torch.onnx.export(model, (X,), str(path), dynamo=True, verbose=False, external_data=False)
+    return model, path.read_bytes()
+
+
+def spoilt(data, number):
+    """The bytes with one bit flipped, or cut short."""
+    draw = random.Random(number)
+    if number % 10 == 9:
+        return data[: draw.randrange(len(data))]
+    changed = bytearray(data)
+    changed[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+    return bytes(changed)
+
+
+def refused_or_the_same(sound, prove, folder, number):
+    model, data = sound
+    path = folder / f"model-{number}.onnx"
+    path.write_bytes(spoilt(data, number))
+    report = prove(["onnx"], model, X, artifact=path, samples=[torch.randn(2, 3, generator=torch.Generator().manual_seed(1))])
+    assert not any(str(verdict.outcome) == "error" for verdict in report.verdicts), report
+    return report.passed
+
+
+def test_a_spoilt_file_is_refused_wrong_or_the_same(sound, prove, tmp_path):
+    for number in range(20):
+        refused_or_the_same(sound, prove, tmp_path, number)
+    assert {path.name.partition("-")[0] for path in tmp_path.iterdir()} == {"model"}
+
+
+@pytest.mark.full
+def test_a_thousand_spoilt_files(sound, prove, tmp_path):
+    """A green one must compute what the sound one does: flips in names and notes change nothing."""
+    import numpy as np
+    import onnxruntime
+
+    model, _ = sound
+    with torch.no_grad():
+        wanted = model(X).numpy()
+    for number in range(1000):
+        if refused_or_the_same(sound, prove, tmp_path, number):
+            session = onnxruntime.InferenceSession(tmp_path / f"model-{number}.onnx")
+            (answer,) = session.run(None, {session.get_inputs()[0].name: X.numpy()})
+            assert np.allclose(answer, wanted, atol=1e-6), number
+
+
+def test_a_broken_archive_is_not_opened(tmp_path, prove):
+    model = nn.Linear(3, 2)
+    path = tmp_path / "model.pt"
+    torch.jit.save(torch.jit.trace(model, X), path)
+    path.write_bytes(path.read_bytes()[:-40])
+    verdict = worst(prove(["torchscript"], model, X, artifact=path).verdicts)
+    assert str(verdict.outcome) == "failed"
