@@ -100,7 +100,7 @@ _TORCH_NAMES = {"float": "float32", "double": "float64", "float8_e8m0": "float8_
 def _dim(dim: Any) -> int | str | None:
     if dim.HasField("dim_value"):
         return int(dim.dim_value)
-    return dim.dim_param or None  # type: ignore[no-any-return]
+    return dim.dim_param or None
 
 
 def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:

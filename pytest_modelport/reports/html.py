@@ -21,7 +21,8 @@ def render(report: Report, changes: Sequence[tuple[str, str]] = ()) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    rows = [_row(key, verdicts) for key, verdicts in report.items.items()]
+    worst_first = sorted(report.items.items(), key=lambda item: -worst(item[1]).outcome.severity)
+    rows = [_row(key, verdicts) for key, verdicts in worst_first]
     outcomes = Counter(row["outcome"] for row in rows)
     known = [outcome.value for outcome in Outcome if outcomes[outcome.value]]
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
