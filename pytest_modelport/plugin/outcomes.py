@@ -36,7 +36,14 @@ def rows(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
         said = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "skipped"
         found.append(_about(item, Outcome.SKIPPED, f"the test is skipped: {said.removeprefix('Skipped: ')}"))
     item.user_properties += [(f"modelport.{v.check}", f"{v.outcome}: {v.reason}") for v in found]
-    return [verdict.to_dict() for verdict in found]
+    return [_portable(verdict, item.config.rootpath).to_dict() for verdict in found]
+
+
+def _portable(verdict: Verdict, root: Path) -> Verdict:
+    """Files of the project by their names inside it: where it lies is nobody's business."""
+    here = f"{root}/"
+    notes = tuple(note.replace(here, "") for note in verdict.notes)
+    return replace(verdict, reason=verdict.reason.replace(here, ""), notes=notes)
 
 
 def _about(item: pytest.Item, outcome: Outcome, reason: str) -> Verdict:

@@ -26,7 +26,7 @@ def render(report: Report, changes: Sequence[tuple[str, str]] = ()) -> str:
     outcomes = Counter(row["outcome"] for row in rows)
     known = [outcome.value for outcome in Outcome if outcomes[outcome.value]]
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        passed=report.passed,
+        passed=report.as_expected,
         rows=rows,
         outcomes=[(name, outcomes[name]) for name in known],
         environment=sorted(report.environment.items()),
@@ -42,7 +42,7 @@ def _row(key: tuple[str, str, str], verdicts: tuple[Verdict, ...]) -> dict[str, 
         "subject": subject,
         "route": route,
         "outcome": decisive.outcome.value,
-        "reason": decisive.reason,
+        "reason": f"as its test expects: {decisive.reason}" if "xfail" in decisive.evidence else decisive.reason,
         "seconds": f"{sum(verdict.seconds for verdict in verdicts):.1f}",
         "share": _share(verdicts),
         "checks": [_check(verdict) for verdict in verdicts],

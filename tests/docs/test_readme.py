@@ -100,9 +100,31 @@ def test_a_command(block, tmp_path):
 def test_the_environment_is_one_that_modelport_reads(tmp_path):
     from pytest_modelport.environments import declared
 
-    (block,) = blocks("toml")
+    block, _ = blocks("toml")
     (tmp_path / "pyproject.toml").write_text(block.text)
     assert declared(tmp_path)["production"].requirements == ("onnxruntime==1.20.1", "numpy<2")
+
+
+def test_the_policy_is_one_that_modelport_reads(tmp_path):
+    from pytest_modelport.environments import configured
+    from pytest_modelport.gate import policy_of
+
+    _, block = blocks("toml")
+    (tmp_path / "pyproject.toml").write_text(block.text)
+    policy = policy_of(configured(tmp_path)["gate"])
+    assert policy.require == ("onnx",)
+    assert policy.may_fail[0].routes == "tvm*"
+
+
+def test_the_gates_commands(tmp_path):
+    (block,) = [block for block in blocks("console") if "modelport gate" in block.text]
+    suite = "import pytest, torch\n@pytest.mark.portable(targets=['torchscript'])\ndef test_net(modelport):\n"
+    (tmp_path / "test_net.py").write_text(suite + "    modelport(torch.nn.ReLU(), torch.ones(3))\n")
+    for line in block.text.splitlines():
+        command = shlex.split(line.removeprefix("$ "))
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stdout + run.stderr
+    assert (tmp_path / "report.html").exists()
 
 
 @pytest.mark.parametrize("block", [block for block in PYTHON if not block.is_test], ids=lambda block: block.text[:20].strip())

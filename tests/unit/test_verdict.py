@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,14 @@ def test_other_documents_are_refused(change, message):
     document = sealed({key: value for key, value in document.items() if key != "sha256"})
     with pytest.raises(UsageError, match=message):
         Report.from_json(json.dumps(document))
+
+
+def test_what_a_test_expects_to_fail_leaves_a_run_green():
+    known = Verdict(Route("tvm"), "parity", Stage.RUN, Outcome.FAILED, "", {"xfail": "known"})
+    assert Report((verdict(), known)).as_expected
+    assert not Report((verdict(), known)).passed
+    assert not Report((known,)).as_expected
+    assert not Report((verdict(), replace(known, evidence={}))).as_expected
 
 
 def test_a_document_edited_by_hand_is_refused():
