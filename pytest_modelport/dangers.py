@@ -129,11 +129,19 @@ def _told(data: bytes) -> Iterator[str]:
     if zipfile.is_zipfile(io.BytesIO(data)):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for member in archive.infolist():
-                if re.search(r"(sample|traced)_inputs", member.filename) and member.file_size:
+                if re.search(r"(sample|traced)_inputs", member.filename) and _says_something(archive.read(member)):
                     yield f"stores example inputs in {member.filename} ({member.file_size} bytes)"
                 yield from (f"in {member.filename} {said}" for said in _names(archive.read(member)))
     else:
         yield from _names(data)
+
+
+def _says_something(data: bytes) -> bool:
+    """Whether stored inputs are more than zeros of their shape."""
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        return any(data) and not _is_pickle(data)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return any(re.search(r"/data/\d+$", one.filename) and any(archive.read(one)) for one in archive.infolist())
 
 
 def _names(data: bytes) -> Iterator[str]:

@@ -145,6 +145,13 @@ class Finding:
             elif name in answer.mutated:
                 self.wrong(step, f"the port changes its input {name!r} in place at {step.call.label}, the subject does not")
 
+    def clear(self, share: float) -> list[bool]:
+        """Which calls are right within a share of the allowance, so that a better estimate of the noise would say the same."""
+        wrong = {label for label, *_ in self.faults}
+        wrong |= {comparison.call for comparison, opinion in self._opinions() if opinion.rank > share or not _passes(opinion)}
+        reached = {comparison.call for comparison, _ in self._opinions()}
+        return [call.label in reached and call.label not in wrong for call in self.reference.calls]
+
     def outcomes(self) -> list[Outcome]:
         """What became of each call, in order. One that was not reached counts as the one that ended the port."""
         found = self._samples(self._opinions())
@@ -270,6 +277,10 @@ class Finding:
     def _notes(self, opinions: list[tuple[Comparison, Opinion]]) -> tuple[str, ...]:
         """Which outputs passed although their allowance is wide."""
         return tuple(map(_worth, filter(_worth_little, opinions)))
+
+
+def _passes(opinion: Opinion) -> bool:
+    return opinion.outcome is Outcome.PASSED
 
 
 def _worth_little(item: tuple[Comparison, Opinion]) -> bool:

@@ -29,12 +29,17 @@ def warm() -> None:
 
 
 def stripped(program: torch.export.ExportedProgram) -> None:
-    """Take out of a program what it does not need: where its lines are on this machine, and the example inputs."""
+    """Take out of a program what it does not need: where its lines are on this machine, and what the example inputs hold.
+
+    Not the inputs themselves: without them a program does not check its guards.
+    """
+    import torch
+
     for module in program.graph_module.modules():
         for node in getattr(module, "graph", program.graph).nodes:
             node.meta.pop("stack_trace", None)
-    with contextlib.suppress(AttributeError):  # an older torch keeps them
-        program.example_inputs = None
+    if program.example_inputs is not None:
+        program.example_inputs = torch.utils._pytree.tree_map_only(torch.Tensor, torch.zeros_like, program.example_inputs)
 
 
 def call_style(request: Request) -> str:

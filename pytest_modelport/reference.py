@@ -57,7 +57,8 @@ class Reference:
     """The subject's answers to a sequence of calls.
 
     Every evaluation starts from the state the subject has now (each in its own fork, or restored in between). Raises
-    `SubjectFailed` when the subject rejects a call, crashes or hangs. law_only: without oracle and noise.
+    `SubjectFailed` when the subject rejects a call, crashes or hangs. law_only: without oracle and noise. evaluations: of the
+    noise, instead of as many as a verdict needs.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Reference:
         timeout: float,
         seed: int,
         law_only: bool = False,
+        evaluations: int = 0,
     ) -> None:
         from pytest_modelport import evaluate
 
@@ -88,7 +90,7 @@ class Reference:
             return
         self.steps = self._steps(record, self._oracle(evaluate.exact))
         self._count(wire.read(self._scratch / "eager.bin", record["table"]), record)
-        self.deepen(EVALUATIONS_LARGE if self._large() else EVALUATIONS)
+        self.deepen(evaluations or (EVALUATIONS_LARGE if self._large() else EVALUATIONS))
 
     @property
     def notes(self) -> tuple[str, ...]:

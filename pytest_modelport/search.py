@@ -103,15 +103,15 @@ def branches(space: Space, count: int) -> list[Recipe]:
 
 
 def reference_of(
-    workspace: Workspace, case: Case, space: Space, recipes: Sequence[Recipe], device: str, *, law_only: bool = False
+    workspace: Workspace, case: Case, space: Space, recipes: Sequence[Recipe], device: str, **options: Any
 ) -> Reference:
-    """What the subject answers to these. Raises `SubjectFailed`."""
+    """What the subject answers to these. options: `Reference`'s. Raises `SubjectFailed`."""
     calls: list[Call] = []
     for number, recipe in enumerate(recipes):
         label = space.label(recipe) + (" again" if recipe in recipes[:number] else "")
         calls.append(Call(space.build(recipe), case.seed, label))
     scratch = workspace.fresh("shapes")
-    return Reference(case.module, calls, device, scratch, timeout=case.timeout, seed=case.seed, law_only=law_only)
+    return Reference(case.module, calls, device, scratch, timeout=case.timeout, seed=case.seed, **options)
 
 
 def built(case: Case, samples: Iterable[Any]) -> Iterable[Any]:

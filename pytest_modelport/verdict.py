@@ -75,6 +75,14 @@ class Verdict:
     def passed(self) -> bool:
         return self.outcome is Outcome.PASSED
 
+    @property
+    def used(self) -> float | None:
+        """How much of its allowance the worst output took: 1 at the limit. None where no magnitudes were compared."""
+        needs, allowance = self.evidence.get("needs"), self.evidence.get("allowance")
+        if needs is None or allowance is None or self.evidence.get("comparison", {}).get("count") == 0:
+            return None
+        return float(needs) / float(allowance.get("factor", 1.0))
+
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON values."""
         return {

@@ -24,6 +24,8 @@ DEFAULT = False
 #: What does not make a route red: a sample that is right; one about which the subject's own evaluations disagree makes it
 #: inconclusive, as it would in parity.
 _SOUND = (Outcome.PASSED, Outcome.INCONCLUSIVE)
+#: Evaluations of the noise that a first look takes, and the share of the allowance that must do for it.
+_FEW, _CLEARLY = 2, 0.5
 #: A port that has died this often need not be asked further.
 _LIVES = 3
 
@@ -66,15 +68,28 @@ def _tried(bench: Bench, space: Space, recipes: Sequence[Recipe], law: Reference
     doubtful = [number for number, (step, one) in enumerate(zip(law.steps, given, strict=False)) if _doubtful(step, one)]
     if not doubtful:
         return trial
-    if law.changes:
-        doubtful = list(range(len(given)))  # what it answers depends on the calls before
+    judged = len(_each(recipes[number] for number in doubtful))
+    # What a subject that keeps state answers depends on the calls before.
+    doubtful = list(range(len(given))) if law.changes else _unclear(bench, space, recipes, given, doubtful)
+    if not doubtful:
+        return replace(trial, judged=judged)
     recipes = [recipes[number] for number in doubtful]
     reference = reference_of(bench.workspace, bench.case, space, recipes, bench.route.device)
     finding = Finding(bench.on(reference), reference, check="shapes").take([given[number] for number in doubtful])
     found = list(zip(recipes, finding.outcomes(), strict=True))
     wrong = _each(recipe for recipe, outcome in found if outcome not in _SOUND)
     undecided = _each(recipe for recipe, outcome in found if outcome is Outcome.INCONCLUSIVE)
-    return replace(trial, wrong=wrong, undecided=undecided, judged=len(_each(recipes)), finding=finding)
+    return replace(trial, wrong=wrong, undecided=undecided, judged=judged, finding=finding)
+
+
+def _unclear(
+    bench: Bench, space: Space, recipes: Sequence[Recipe], given: Sequence[Given], doubtful: Sequence[int]
+) -> list[int]:
+    """Those that two evaluations of the noise do not show to be right: each costs as much as many calls of the subject."""
+    asked_first = [recipes[number] for number in doubtful]
+    few = reference_of(bench.workspace, bench.case, space, asked_first, bench.route.device, evaluations=_FEW)
+    finding = Finding(bench.on(few), few, check="shapes").take([given[number] for number in doubtful])
+    return [number for number, clear in zip(doubtful, finding.clear(_CLEARLY), strict=True) if not clear]
 
 
 def _each(recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:

@@ -63,11 +63,7 @@ def _check(verdict: Verdict) -> dict[str, Any]:
 
 def _share(verdicts: tuple[Verdict, ...]) -> dict[str, Any] | None:
     """How much of its allowance the worst output used, and where that lies on a logarithmic bar."""
-    found = []
-    for verdict in verdicts:
-        needs, allowance = verdict.evidence.get("needs"), verdict.evidence.get("allowance")
-        if needs is not None and isinstance(allowance, dict):
-            found.append(float(needs) / float(allowance.get("factor", 1.0)))
+    found = [share for verdict in verdicts if (share := verdict.used) is not None]
     if not found:
         return None
     share = max(found)

@@ -81,19 +81,11 @@ def _groups(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], list[Verdict]]
 
 def used(group: Iterable[Verdict]) -> str:
     """How much of its allowance the worst output used: `0.31`, `17x`; empty when magnitudes were not reached."""
-    shares = [share for verdict in group if (share := _share(verdict)) is not None]
+    shares = [share for verdict in group if (share := verdict.used) is not None]
     if not shares:
         return ""
     share = max(shares)
     return str(share) if math.isinf(share) else f"{share:.2f}" if share < 10 else f"{share:.3g}x"
-
-
-def _share(verdict: Verdict) -> float | None:
-    """What a verdict needed of what it was allowed; None where nothing was measured."""
-    needs, allowance = verdict.evidence.get("needs"), verdict.evidence.get("allowance")
-    if allowance is None or needs is None or verdict.evidence.get("comparison", {}).get("count") == 0:
-        return None
-    return float(needs) / float(allowance.get("factor", 1.0))
 
 
 def times(verdicts: Sequence[Verdict]) -> list[str]:
