@@ -60,6 +60,7 @@ def test_server(modelport):
     targets=["executorch"],
     transforms=[T.prune_structured(amount=0.25) | T.pt2e_static(quantizer="xnnpack")],
     size={"mb": 0.1},
+    latency={"p95_ms": 50},
     quality={"metric_drop": 0.02, "top1": 0.95},
 )
 def test_phone(modelport):

@@ -140,7 +140,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if session.config.stash.get(ROWS, None):
+    stash = session.config.stash
+    if ROWS in stash and (stash[ROWS] or stash[SETTINGS].reports):  # a report of nothing is one too, and red
         from pytest_modelport.plugin.outcomes import finish
 
         finish(session, exitstatus)

@@ -15,7 +15,7 @@ from pytest_modelport.chain import chain_of
 from pytest_modelport.verdict import worst
 
 #: The table is so many days long.
-_DAYS = 30
+_DAYS = 60
 _TODAY = dt.datetime.now(dt.timezone.utc).date().toordinal() % _DAYS
 CELLS = [
     pytest.param(*cell, marks=[] if number % _DAYS == _TODAY else pytest.mark.full)

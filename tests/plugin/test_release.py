@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,22 +34,28 @@ def test_broken(modelport):
 
 
 @pytest.fixture
-def run(pytester, monkeypatch):
-    """Runs a suite in the folder of the test."""
+def run(run, pytester, monkeypatch):
+    """As `run`, in a folder that commands find releases in."""
     monkeypatch.chdir(pytester.path)
+    return run
 
-    def go(body, *arguments):
-        pytester.makepyfile(test_it=body)
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
 
-    return go
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A release of the sound suite, made once."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "test_it.py").write_text(SUITE)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--modelport-release=first"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    return folder / "first"
 
 
 @pytest.fixture
-def released(run, pytester):
-    """A release of the sound suite."""
-    run(SUITE, "--modelport-release=first").assert_outcomes(passed=2)
-    return pytester.path / "first"
+def released(made, pytester, monkeypatch):
+    """A copy of that release, in the folder of the test."""
+    monkeypatch.chdir(pytester.path)
+    return Path(shutil.copytree(made, pytester.path / "first"))
 
 
 def test_a_release_is_complete_and_says_of_what(released, capsys):
@@ -110,7 +120,7 @@ def test_what_is_not_green_is_in_the_report_and_not_among_the_files(run, pyteste
 
 def test_a_release_by_xdists_workers_is_the_same(run, pytester, released):
     pytest.importorskip("xdist")
-    run(SUITE, "--modelport-release=second", "-n2").assert_outcomes(passed=2)
+    run(SUITE, "--modelport-release=second", "-n2", inline=False).assert_outcomes(passed=2)
     assert main(["release", "verify", "second"]) == 0
     one, two = (json.loads((pytester.path / name / "release.json").read_text()) for name in ("first", "second"))
     assert one["files"].keys() == two["files"].keys()
@@ -129,7 +139,7 @@ def test_a_target_that_disappears_is_red(run, released, capsys):
 
 def test_a_run_that_is_interrupted_leaves_no_release(run, pytester):
     body = SUITE + "\ndef test_stop():\n    raise KeyboardInterrupt\n"
-    run(body, "--modelport-release=first")
+    run(body, "--modelport-release=first", inline=False)
     assert not (pytester.path / "first").exists()
     assert not (pytester.path / ".first.partial").exists()
 
@@ -239,3 +249,10 @@ def test_a_report_that_cannot_be_written_is_no_success(run, pytester):
     result = run(SUITE, "--modelport-report=taken/report.json")
     assert result.ret != 0
     assert "cannot write" in result.stdout.str() + result.stderr.str()
+
+
+def test_a_run_without_portable_tests_is_a_red_report_and_no_release(run, pytester, capsys):
+    run("def test_plain(): pass", "--modelport-report=report.json", "--modelport-release=first").assert_outcomes(passed=1)
+    assert main(["gate", "report.json"]) == 1
+    assert "the report has no routes: nothing was proven" in capsys.readouterr().out
+    assert not (pytester.path / "first").exists()

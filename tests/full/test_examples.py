@@ -1,0 +1,25 @@
+"""The example that ships one network to three runtimes, as its reader would run it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_modelport import shelf
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.full
+def test_every_route_of_the_compressed_network_passes(needs):
+    for target in ("onnx", "onnx:openvino", "executorch"):
+        parsed = shelf.target(target)
+        needs({**shelf.format_(parsed.format).REQUIRES, **shelf.runtime(parsed.runtime).REQUIRES})
+    for transform in ("ort_static", "prune_structured", "pt2e_static"):
+        needs(shelf.transform(transform).REQUIRES)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "examples/compress"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "7 passed" in done.stdout, done.stdout[-3000:]
