@@ -27,7 +27,10 @@ def through(
     workspace: Workspace, case: Case, made: Artifact, moves: Sequence[Move], key: tuple[object, ...]
 ) -> Artifact | Stopped:
     """The artifact after all these transforms. key: what it was exported from; each result is made once."""
+    from pytest_modelport.subject import digest
+
     result: Artifact | Stopped = made
+    key = (*key, digest(case.hooks.calibrate)) if moves else key
     for move in moves:
         key = (*key, move.text)
         if isinstance(result, Artifact):

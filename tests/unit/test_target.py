@@ -39,7 +39,7 @@ def test_options_have_values():
         ("onnx(optimize=yes)", "unknown option optimize of onnx 'yes'"),
         ("onnx(opset=20,opset=21)", "option opset of onnx is given twice"),
         ("torch_compile(backend=inducter)", "did you mean 'inductor'"),
-        ("torch_export(opset=20)", "unknown option of torch_export 'opset': known: none"),
+        ("torch_export(opset=20)", "unknown option of torch_export 'opset': known: debug"),
         ("onnx(opset=20", "is not spelled"),
         ("onnx:torch_jit", "unknown target 'onnx:torch_jit'"),
     ],
