@@ -29,8 +29,29 @@ def new(config: pytest.Config) -> Path | None:
         return folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise pytest.UsageError(f"--modelport-release: {given} is there already; a release goes into a new folder")
+    _hold(config, partial(folder), given)
     shutil.rmtree(partial(folder), ignore_errors=True)  # of a run that was killed
     return folder
+
+
+def _hold(config: pytest.Config, made: Path, given: str) -> None:
+    """Keep other runs from making the same release, until this one ends. Raises `pytest.UsageError`."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(made.with_name(f"{made.name}.lock"))
+    try:
+        made.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise pytest.UsageError(f"--modelport-release: another run is writing {given}") from None
+    except OSError:
+        return  # a place where nothing can be written: the first artifact says so, with its reason
+
+    def end() -> None:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+    config.add_cleanup(end)
 
 
 def last(config: pytest.Config) -> Path | None:

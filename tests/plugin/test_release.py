@@ -144,6 +144,16 @@ def test_a_run_that_is_interrupted_leaves_no_release(run, pytester):
     assert not (pytester.path / ".first.partial").exists()
 
 
+def test_two_runs_do_not_write_one_release(run, pytester):
+    from filelock import FileLock
+
+    with FileLock(pytester.path / ".first.partial.lock"):
+        refused = run(SUITE, "--modelport-release=first")
+    refused.stderr.fnmatch_lines(["ERROR: --modelport-release: another run is writing first"])
+    run(SUITE, "--modelport-release=first").assert_outcomes(passed=2)
+    assert sorted(path.name for path in pytester.path.iterdir() if "first" in path.name) == ["first"]
+
+
 def test_what_a_killed_run_left_is_not_in_the_next_release(run, pytester):
     left = pytester.path / ".first.partial"
     left.mkdir()
