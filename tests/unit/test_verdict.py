@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,17 @@ def test_text_that_is_no_json_is_refused():
         Report.from_json("hello")
     with pytest.raises(UsageError, match="schema None"):
         Report.from_json("[]")
+
+
+def test_reports_are_what_the_published_schema_says():
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((Path(__file__).parents[2] / "docs/report.schema.json").read_text())
+    check = jsonschema.Draft202012Validator(schema).validate
+    document = json.loads(
+        Report((verdict(), Verdict(Route("tvm", transforms=("fp16",)), "shapes", Stage.RUN, Outcome.ERROR, ""))).to_json()
+    )
+    check(document)
+    assert schema["$defs"]["verdict"]["properties"]["stage"]["enum"] == [str(stage) for stage in Stage]
+    assert schema["$defs"]["verdict"]["properties"]["outcome"]["enum"] == [str(outcome) for outcome in Outcome]
+    with pytest.raises(jsonschema.ValidationError):
+        check({**document, "further": 1})
