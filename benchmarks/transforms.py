@@ -12,6 +12,7 @@ import collections
 import datetime as dt
 import logging
 import sys
+import sysconfig
 import time
 import warnings
 from pathlib import Path
@@ -34,7 +35,7 @@ def found(workspace: Workspace, cell: transforming.Cell) -> list[str]:
     said = (
         next((one.reason for one in verdicts if one.check == "quality"), verdict.reason) if verdict.passed else verdict.reason
     )
-    return [str(verdict.outcome), verdict.check, said[:300]]
+    return [str(verdict.outcome), verdict.check, said.replace(f"{sysconfig.get_path('purelib')}/", "")[:300]]
 
 
 def page(rows: dict[transforming.Cell, list[str]], seconds: float) -> list[str]:
