@@ -42,6 +42,7 @@ class Format(Protocol):
 
     # Optional: `OPTIONS`, what a route may ask of the export, `onnx(opset=20)`: name -> `int`, `bool` or words to choose from.
     # Optional: `ENVIRONMENT` and `convert`, see `Converting`.
+    # Optional: `QUANTIZER`, the one of PT2E's whose patterns its runtime knows, where that is not the default one.
     # Optional: `PERSISTENT = True`, where only what `state_dict()` has can be in an artifact.
     # Optional: `absent(options)`, what the export needs beyond packages and does not find (a compiler), else an empty string.
     # Optional: `warm()`, to import in the session what every export would import in its fork.

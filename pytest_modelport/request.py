@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_modelport import shelf
 from pytest_modelport.chain import Chain, Function, Step, chain_of
+from pytest_modelport.contract import Format
 from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.route import Route
 from pytest_modelport.target import spelled, valued
@@ -56,8 +57,9 @@ def _known(step: Step) -> Step:
 
 def route_of(target: str, device: str, chain: Chain) -> Route:
     """A route whose parts fit together. Raises `UsageError` for a chain that makes no sense for the target."""
-    kind, before = shelf.format_(shelf.target(target).format).KIND, ""
-    for step in chain.steps:
+    maker, before = shelf.format_(shelf.target(target).format), ""
+    kind, steps = maker.KIND, [_fitting(step, maker) for step in chain.steps]
+    for step in steps:
         on = "subject" if step.function is not None else shelf.transform(step.name).ON
         if on not in ("subject", kind):
             raise UsageError(
@@ -68,7 +70,16 @@ def route_of(target: str, device: str, chain: Chain) -> Route:
                 f"transform {step.name} works on the model, so it cannot come after {before}, which works on the file"
             )
         before = step.name if on != "subject" else before
-    return Route(target, device, tuple(map(str, chain.steps)))
+    return Route(target, device, tuple(map(str, steps)))
+
+
+def _fitting(step: Step, maker: Format) -> Step:
+    """The step with the quantizer whose patterns the format's own runtime knows, where none was chosen."""
+    wanted = getattr(maker, "QUANTIZER", "")
+    known = {} if step.function is not None else shelf.options(shelf.transform(step.name))
+    if not wanted or "quantizer" not in known or "quantizer" in dict(step.options):
+        return step
+    return Step(step.name, (*step.options, ("quantizer", wanted)))
 
 
 def routes_of(targets: Sequence[str], transforms: Sequence[Any], devices: Sequence[str]) -> tuple[Route, ...]:

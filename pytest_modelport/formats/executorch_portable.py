@@ -10,6 +10,7 @@ DEVICES = ("cpu",)
 KIND = "executorch"
 RUNTIME = "executorch"
 EXTRA = "executorch"
+QUANTIZER = "xnnpack"
 SUFFIXES = (".pte",)
 CALL = "named"
 

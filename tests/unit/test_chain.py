@@ -91,6 +91,15 @@ def test_models_come_before_files():
         routes_of(["onnx"], ["ort_static|fp16"], ["cpu"])
 
 
+def test_executorch_gets_the_quantizer_that_it_knows():
+    (route,) = routes_of(["executorch"], ["pt2e_static"], ["cpu"])
+    assert route.transforms == ("pt2e_static(quantizer=xnnpack)",)
+    (chosen,) = routes_of(["executorch"], ["pt2e_static(quantizer=x86)"], ["cpu"])
+    assert chosen.transforms == ("pt2e_static(quantizer=x86)",)
+    (other,) = routes_of(["onnx"], ["pt2e_static"], ["cpu"])
+    assert other.transforms == ("pt2e_static",)
+
+
 def test_a_chain_is_in_the_routes_name():
     (route,) = routes_of(["onnx"], [T.prune_l1(amount=0.5) | T.ort_static()], ["cpu"])
     assert route.id == "prune_l1(amount=0.5)-ort_static-onnx-cpu"
