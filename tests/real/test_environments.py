@@ -62,11 +62,16 @@ import sys
 from importlib import abc, util
 
 class Finder(abc.MetaPathFinder, abc.Loader):
+    looking = False  # it may be looked for, to see whether it is there, before it is imported
+
     def find_spec(self, name, path, target=None):
-        if name != "onnxruntime":
+        if name != "onnxruntime" or self.looking:
             return None
-        sys.meta_path.remove(self)
-        spec = util.find_spec(name)
+        self.looking = True
+        try:
+            spec = util.find_spec(name)
+        finally:
+            self.looking = False
         run = spec.loader.exec_module
         def exec_module(module):
             run(module)
