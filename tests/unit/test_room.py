@@ -154,7 +154,7 @@ def test_the_process_is_kept_from_call_to_call(room, tmp_path):
 
 def test_the_process_runs_the_threads_it_was_given(tmp_path):
     room = Room(tmp_path, threads=3)
-    room.start()
+    room.request(20, op="preload", modules=[])  # it answers, so it is the worker and not its parent's fork
     environment = Path(f"/proc/{room._process.pid}/environ").read_bytes()
     room.close()
     assert b"OMP_NUM_THREADS=3" in environment
