@@ -52,7 +52,7 @@ class Case:
     timeout: seconds for each export, opening and call. threads: of the port's session. factory: makes another instance.
     imports: modules whose import registers what an artifact needs (custom operators). search: how further samples are found.
     budgets: what the port may cost. hooks: what of the user's runs while it is transformed. dtype: what a transform has cast
-    floating point inputs to.
+    floating point inputs to. zeros: how many weights of a pruned subject are zero.
     larger: the sample to export with where a dim that varies is 0 or 1 in the user's own, which exporters fix.
     """
 
@@ -74,6 +74,7 @@ class Case:
     budgets: Budgets = field(default_factory=Budgets)
     larger: Inputs | None = None
     dtype: str = ""
+    zeros: int = 0
     hooks: Hooks = field(default_factory=Hooks)
 
     def fresh(self) -> nn.Module:

@@ -59,18 +59,23 @@ def _output(pairs: list[tuple[Values, Values]]) -> Price:
     if pairs[0][0].dtype.kind not in "fc":
         same = np.concatenate([(original == other).ravel() for original, other in pairs])
         return Price(top1=float(same.mean()), rows=same.size) if same.size else Price()
-    lost, signal, error, rows = 0, 0.0, 0.0, []
+    lost, count, signal, error, rows = 0, 0, 0.0, 0.0, []
     for original, other in pairs:
         first, second = _wide(original), _wide(other)
         finite = np.isfinite(first)
+        count += int(finite.sum())
         lost += int((finite & ~np.isfinite(second)).sum())
         signal += float(np.square(np.abs(first[finite])).sum())
         error += float(np.square(np.abs(first[finite] - second[finite])).sum())
         if first.ndim and first.shape[-1] > 1 and first.size and finite.all() and np.isfinite(second).all():
             rows.append((first.reshape(-1, first.shape[-1]), second.reshape(-1, first.shape[-1])))
-    cosine = min((_cosine(*pair) for pair in rows), default=None)
+    alike = min((cosine(*pair) for pair in rows), default=None)
     return Price(
-        _decibels(signal, error), cosine, *_agreement(rows, classes=pairs[0][0].ndim > 1), lost, sum(len(a) for a, _ in rows)
+        _decibels(signal, error) if count else None,
+        alike,
+        *_agreement(rows, classes=pairs[0][0].ndim > 1),
+        lost,
+        sum(len(a) for a, _ in rows),
     )
 
 
@@ -95,8 +100,8 @@ def _decibels(signal: float, error: float) -> float:
     return 10 * math.log10(signal / error) if signal else -math.inf
 
 
-def _cosine(first: Floats, second: Floats) -> float:
-    """The smallest cosine between rows; two rows of zeros are alike."""
+def cosine(first: Floats, second: Floats) -> float:
+    """The smallest cosine between rows, (rows, width) each; two rows of zeros are alike."""
     lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
     products = np.abs((first * np.conj(second)).sum(-1)) if first.dtype.kind == "c" else (first * second).sum(-1)
     both = (np.linalg.norm(first, axis=-1) == 0) & (np.linalg.norm(second, axis=-1) == 0)

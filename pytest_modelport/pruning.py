@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 #: permanent: zeros in the weights instead of a mask beside them. Files keep both otherwise, and are twice as large.
 OPTIONS = {"amount": float, "permanent": bool}
-_WEIGHTS = ("weight", "weight_ih_l", "weight_hh_l")
 
 
 def weights(module: nn.Module) -> Iterator[tuple[nn.Module, str]]:
@@ -44,6 +43,12 @@ def pruned(work: ModuleWork, prune: Callable[[list[tuple[nn.Module, str]]], None
     else:
         _detached(found)
     return work.module
+
+
+def zeros(module: nn.Module) -> int:
+    """Zeros in the weights that the model computes with, masks applied."""
+    found = (getattr(part, name.removesuffix("_orig")) for part, name in weights(module))
+    return sum(int((weight == 0).sum()) for weight in found)
 
 
 def trained(work: ModuleWork) -> None:

@@ -17,6 +17,7 @@ from pytest_modelport.bench import Bench
 from pytest_modelport.calibration import calibrator, samples_of
 from pytest_modelport.export import Request
 from pytest_modelport.isolate import Done, inside
+from pytest_modelport.pruning import zeros
 from pytest_modelport.reworking import not_transformed
 from pytest_modelport.sample import Call, Sample
 from pytest_modelport.stopped import Stopped
@@ -36,8 +37,9 @@ class _Made:
     """What became of the subject."""
 
     module: nn.Module
-    inputs: str
-    imports: tuple[str, ...]
+    inputs: str = ""
+    imports: tuple[str, ...] = ()
+    zeros: int = 0
 
 
 def prepared(bench: Bench) -> Bench:
@@ -51,7 +53,7 @@ def prepared(bench: Bench) -> Bench:
     key = f"{case.key}+{'|'.join(texts)}+{own}"
 
     def make() -> _Made | Stopped:
-        made: _Made | Stopped = _Made(case.module, "", ())
+        made: _Made | Stopped = _Made(case.module)
         for move in wanted:
             if isinstance(made, _Made):
                 made = _applied(bench, made, move)
@@ -92,7 +94,6 @@ def _applied(bench: Bench, before: _Made, move: Move) -> _Made | Stopped:
                     case.hooks.finetune,
                     scratch,
                     case.timeout,
-                    case.seed,
                     move.options,
                 )
             )
@@ -106,7 +107,14 @@ def _applied(bench: Bench, before: _Made, move: Move) -> _Made | Stopped:
         bench.workspace.keep(log)
         return not_transformed(ending, move.text, {"log": str(log)})
     inputs = str(getattr(move.transform, "INPUTS", before.inputs))
-    return _Made(ending.value, inputs, (*before.imports, *getattr(move.transform, "IMPORTS", ())))
+    # Counted where weights still are what they are: a quantizer keeps a zero a zero, in tensors of its own.
+    recount = move.transform.PRICE in _WHOLE and (before.zeros or move.transform.PRICE == "pruned")
+    found = zeros(ending.value) if recount else before.zeros
+    return _Made(ending.value, inputs, (*before.imports, *getattr(move.transform, "IMPORTS", ())), found)
+
+
+#: Transforms after which other weights may be zero than before.
+_WHOLE = ("pruned", "cut", "custom")
 
 
 def _case(case: Case, made: _Made, key: str) -> Case:
@@ -134,4 +142,5 @@ def _case(case: Case, made: _Made, key: str) -> Case:
         factory=None,
         imports=imports,
         dtype=made.inputs,
+        zeros=made.zeros,
     )

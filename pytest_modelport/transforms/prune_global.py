@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_modelport.pruning import OPTIONS, amount_of, pruned
+from pytest_modelport import pruning
 from pytest_modelport.work import ModuleWork
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ EXTRA = ""
 ON = "subject"
 PRICE = "pruned"
 TRAINS = True
-__all__ = ["OPTIONS", "apply"]
+OPTIONS = pruning.OPTIONS
 
 
 def apply(work: ModuleWork) -> nn.Module:
     """amount: the share of all weights (0.2)."""
     from torch.nn.utils.prune import L1Unstructured, global_unstructured
 
-    amount = amount_of(work, 0.2)
-    return pruned(work, lambda found: global_unstructured(found, L1Unstructured, amount=amount))
+    amount = pruning.amount_of(work, 0.2)
+    return pruning.pruned(work, lambda found: global_unstructured(found, L1Unstructured, amount=amount))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_modelport.pruning import OPTIONS, amount_of, pruned
+from pytest_modelport import pruning
 from pytest_modelport.work import ModuleWork
 
 if TYPE_CHECKING:
@@ -15,17 +15,17 @@ EXTRA = ""
 ON = "subject"
 PRICE = "pruned"
 TRAINS = True
-__all__ = ["OPTIONS", "apply"]
+OPTIONS = pruning.OPTIONS
 
 
 def apply(work: ModuleWork) -> nn.Module:
     """amount: the share of each layer (0.2)."""
     from torch.nn.utils.prune import l1_unstructured
 
-    amount = amount_of(work, 0.2)
+    amount = pruning.amount_of(work, 0.2)
 
     def prune(found: list[tuple[nn.Module, str]]) -> None:
         for part, name in found:
             l1_unstructured(part, name, amount)
 
-    return pruned(work, prune)
+    return pruning.pruned(work, prune)

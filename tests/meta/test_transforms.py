@@ -153,12 +153,49 @@ def test_an_opset_that_a_tool_changes(ported, monkeypatch):
 
 
 def test_pruning_that_is_lost_on_the_way(ported, monkeypatch):
-    from pytest_modelport import remains
+    from pytest_modelport import transforming
 
-    monkeypatch.setattr(remains, "_zeros", lambda bench: 10_000)
-    assert "zeros, the pruned model has 10000: the pruning was lost on the way" in said(
-        ported("cnn", "onnx", T.prune_threshold())
+    monkeypatch.setattr(transforming, "zeros", lambda module: 10_000)
+    text = said(ported("cnn", "onnx", T.prune_threshold(), seed=7))
+    assert "zeros, the pruned model has 10000: the pruning was lost on the way" in text
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        T.prune_global(amount=0.1) | T.pt2e_static(),
+        T.prune_global(amount=0.1) | T.torchao_int8_weight(),
+        T.prune_global(amount=0.1) | T.torchao_fp8_weight(),
+        T.prune_global(amount=0.1) | T.fp16(),
+    ],
+    ids=str,
+)
+def test_what_was_pruned_stays_pruned_whatever_comes_after(ported, chain, monkeypatch):
+    assert ported("cnn", "torch_export", chain).passed
+    from pytest_modelport import transforming
+
+    monkeypatch.setattr(transforming, "zeros", lambda module: 50_000)
+    assert "the pruning was lost on the way" in said(ported("cnn", "torch_export", chain, seed=7))
+
+
+def test_a_changed_file_is_priced_whatever_checks_are_named(prove):
+    report = prove(["onnx"], digits.load("cnn"), digits.images(4), transforms=[T.ort_fp16()], checks=("parity",))
+    assert [verdict.check for verdict in report.verdicts] == ["parity", "quality"]
+
+
+def test_steps_are_asked_for_also_where_parity_is_not(ported, prove, needs):
+    needs(shelf.transform("pt2e_static").REQUIRES)
+    shapes = {"images": {0: "batch"}}
+    report = prove(
+        ["onnx"],
+        digits.load("cnn"),
+        digits.images(4),
+        dynamic_shapes=shapes,
+        transforms=["pt2e_static"],
+        checks=("shapes",),
+        seed=11,
     )
+    assert report.verdicts[0].passed, report
 
 
 def test_pruning_that_prunes_nothing(ported):
