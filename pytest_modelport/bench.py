@@ -96,7 +96,7 @@ class Bench:
         rounding = getattr(shelf.runtime(self.runtime), "ROUNDING", 1.0)
         return replace(self.case.tolerance, rounding=rounding, fidelity=self._fidelity)
 
-    @property
+    @cached_property
     def _fidelity(self) -> float | None:
         """What answers are held to where the noise cannot say: nothing but structure after the file was changed."""
         if self.reshaped:
@@ -177,7 +177,7 @@ class Bench:
     def on(self, reference: Reference) -> Bench:
         """The same route and artifact with other calls."""
         other = replace(self, case=replace(self.case, calls=reference.calls))
-        other.__dict__.update(artifact=self.artifact, reference=reference)
+        other.__dict__.update(artifact=self.artifact, reference=reference, _fidelity=self._fidelity)
         return other
 
     @cached_property

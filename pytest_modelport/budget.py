@@ -64,7 +64,12 @@ class Budgets:
     def checks(self) -> tuple[str, ...]:
         """The checks that hold a port to what is limited."""
         size = self.size_mb is not None or self.parameters is not None
-        asked = {"size": size, "memory": self.memory_mb is not None, "latency": self.latency.given}
+        asked = {
+            "size": size,
+            "memory": self.memory_mb is not None,
+            "latency": self.latency.given,
+            "quality": bool(self.quality),
+        }
         return tuple(name for name, wanted in asked.items() if wanted)
 
 

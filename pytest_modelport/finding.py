@@ -147,9 +147,10 @@ class Finding:
 
     def clear(self, share: float) -> list[bool]:
         """Which calls are right within a share of the allowance, so that a better estimate of the noise would say the same."""
+        opinions = self._opinions()
         wrong = {label for label, *_ in self.faults}
-        wrong |= {comparison.call for comparison, opinion in self._opinions() if opinion.rank > share or not _passes(opinion)}
-        reached = {comparison.call for comparison, _ in self._opinions()}
+        wrong |= {comparison.call for comparison, opinion in opinions if opinion.rank > share or not _passes(opinion)}
+        reached = {comparison.call for comparison, _ in opinions}
         return [call.label in reached and call.label not in wrong for call in self.reference.calls]
 
     def outcomes(self) -> list[Outcome]:

@@ -17,6 +17,8 @@ from pytest_modelport.route import Route
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict, worst
 
 Key = tuple[str, str, str]
+#: In place of a target, where a part of the run is missing.
+_MISSING = "missing"
 #: How much wider an allowance may become without a word.
 _WIDER = 1.5
 
@@ -91,8 +93,9 @@ def decided(new: Report, old: Report | None, policy: Policy, today: dt.date) -> 
     found = [*_routes(new, policy, today), *_required(new, policy), *_shards(new)]
     if old is not None:
         found += [*_since(new, old), *_surroundings(new, old)]
-    if not new.verdicts:
-        found.append(Change("missing", Outcome.FAILED, "the report has no routes: nothing was proven"))
+    if not any(worst(verdicts).passed for verdicts in new.items.values()) and all(c.outcome is Outcome.PASSED for c in found):
+        said = "no route passed" if new.verdicts else "the report has no routes"
+        found.append(Change("missing", Outcome.FAILED, f"{said}: nothing was proven"))
     changes = tuple(sorted(found, key=lambda change: -change.outcome.severity))
     worst_of = max((change.outcome for change in changes), key=lambda outcome: outcome.severity, default=Outcome.PASSED)
     if worst_of is Outcome.PASSED:
@@ -118,7 +121,9 @@ def _routes(new: Report, policy: Policy, today: dt.date) -> Iterator[Change]:
 
 
 def _excuse(key: Key, verdict: Verdict, policy: Policy, today: dt.date) -> tuple[Outcome, str] | None:
-    """Whether a route that is not green is let through, and why."""
+    """Whether a route that is not green is let through, and why. Part of a run that is missing never is."""
+    if verdict.route.target == _MISSING:
+        return None
     if "xfail" in verdict.evidence:
         return Outcome.PASSED, f"as its test expects: {verdict.evidence['xfail']}"
     for row in policy.may_fail:
@@ -227,7 +232,7 @@ def merged(reports: list[Report]) -> Report:
 
 def _absent(part: int, count: str) -> Verdict:
     said = f"part {part} of {count} of the run is missing: nobody knows what is in it"
-    return Verdict(Route("missing"), "test", Stage.RUN, Outcome.ERROR, said, subject=f"part {part} of {count}")
+    return Verdict(Route(_MISSING), "test", Stage.RUN, Outcome.ERROR, said, subject=f"part {part} of {count}")
 
 
 def _order(verdict: Verdict) -> tuple[str, ...]:

@@ -51,7 +51,8 @@ def checks_for(case: Case, named: Sequence[str] | None = None) -> tuple[str, ...
     """
     varies = case.shapes.dynamic and case.search.examples
     asked = named or (*default_checks(), *(("shapes",) if varies else ()))
-    return tuple(dict.fromkeys((*asked, *(("shapes",) if case.search.wanted else ()), *case.budgets.checks)))
+    further = {"shapes": case.search.wanted, "quality": case.hooks.metric is not None}
+    return tuple(dict.fromkeys((*asked, *(name for name, wanted in further.items() if wanted), *case.budgets.checks)))
 
 
 def case_of(
@@ -129,15 +130,17 @@ def _shapes(asked: Any, module: Any, inputs: Any, timeout: float) -> tuple[Shape
     return shapes, (f"dynamic_shapes={pasted(shapes)} (inferred)",)
 
 
-def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str]) -> list[Verdict]:
+def prove(workspace: Workspace, case: Case, route: Route, named: Sequence[str]) -> list[Verdict]:
     """Every check's verdicts on one route. The first stage that fails ends the route."""
-    bench = Bench(case, route, workspace)
+    bench, checks = Bench(case, route, workspace), dict.fromkeys(named)
     verdicts: list[Verdict] = []
     try:
         absent = unavailable(bench)
         if absent is not None:
             return [absent]
         bench = prepared(bench)
+        if bench.reshaped:  # parity says nothing of the values in a file that was changed
+            checks = dict.fromkeys((*checks, "quality"))
         for name in checks:
             if getattr(shelf.check(name), "ONLY_GREEN", False) and any(_wrong(verdict) for verdict in verdicts):
                 continue
@@ -148,11 +151,11 @@ def prove(workspace: Workspace, case: Case, route: Route, checks: Sequence[str])
             if ended:
                 break
     except Stopped as end:
-        verdicts.append(bench.verdict(checks[0], end.stage, end.outcome, end.reason, end.evidence))
+        verdicts.append(bench.verdict(named[0], end.stage, end.outcome, end.reason, end.evidence))
     except OSError as error:
         # Scratch files could not be written or read: the disk's fault, not the port's.
         said = f"cannot write: {error.strerror or error}: {error.filename or workspace.folder}"
-        verdicts.append(bench.verdict(checks[0], Stage.RUN, Outcome.ERROR, said))
+        verdicts.append(bench.verdict(named[0], Stage.RUN, Outcome.ERROR, said))
     if bench.moves and not all(verdict.passed for verdict in verdicts):
         verdicts = [_blamed(bench, verdict) if verdict.check == "parity" else verdict for verdict in verdicts]
     if not all(verdict.passed for verdict in verdicts) and "artifact" in bench.__dict__:

@@ -19,7 +19,7 @@ from typing import Any
 from pytest_modelport import artifact
 from pytest_modelport.errors import UsageError
 from pytest_modelport.route import Route
-from pytest_modelport.verdict import Report, sealed, unsealed
+from pytest_modelport.verdict import Report, sealed, unsealed, worst
 
 SCHEMA = 1
 ENTRY = "release.json"
@@ -33,9 +33,9 @@ class Release:
     files: Mapping[str, Mapping[str, Any]]
 
 
-def home(release: Path, subject: str) -> Path:
-    """The folder of one subject's artifacts, in letters that every file system takes."""
-    return release / _named(subject)
+def home(release: Path, suite: str, subject: str) -> Path:
+    """The folder of one subject's artifacts, in letters that every file system takes. suite: the file of its test."""
+    return release / _named(f"{suite}::{subject}")
 
 
 def place(home: Path, route: Route) -> Path:
@@ -123,8 +123,8 @@ def problems(folder: Path) -> Iterator[str]:
             yield f"{name} is missing"
         elif (folder / name).is_symlink() or artifact.sha256(folder / name) != row["sha256"]:
             yield f"{name} is not the file that was verified (sha256 differs)"
-    green = {_named(route) for (_, _, route), verdicts in found.report.items.items() if all(v.passed for v in verdicts)}
+    items = found.report.items.items()
+    green = {(_named(f"{suite}::{subject}"), _named(route)) for (suite, subject, route), all_ in items if worst(all_).passed}
     for name in found.files:
-        parts = Path(name).parts
-        if len(parts) < 2 or parts[1] not in green:
+        if Path(name).parts[:2] not in green:
             yield f"{name} belongs to no route that passed"

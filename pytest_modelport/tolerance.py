@@ -17,6 +17,8 @@ NOISE_FACTOR = 2.5
 
 #: A sound port of a model whose values are rounded to steps: 40 to 60 were measured, 20 and less of wrong ones.
 FIDELITY_DB, _MARGIN_DB = 35.0, 3.0
+#: What rounding to steps costs at most, the floor for eight bits: a price due to training excuses no port.
+_STEPS_DB = 20.0
 
 #: The defaults of torch.testing.assert_close (documented there), used where the subject's noise cannot be measured.
 _TORCH_TESTING = {
@@ -109,7 +111,7 @@ def within_steps(cost: float | None) -> float:
     cost: what the rounding itself costs, in decibels. Values that fall to the other side of a step here and there are off by as
     much as the rounding is, so agreement cannot be asked to be much better than that.
     """
-    return min(FIDELITY_DB, (math.inf if cost is None else cost) - _MARGIN_DB)
+    return min(FIDELITY_DB, max(math.inf if cost is None else cost, _STEPS_DB) - _MARGIN_DB)
 
 
 def fidelity(comparison: Comparison) -> float:

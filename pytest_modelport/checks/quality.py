@@ -48,6 +48,9 @@ def run(bench: Bench) -> Iterator[Verdict]:
         yield bench.verdict(
             "quality", Stage.TRANSFORM, Outcome.FAILED, f"{'; '.join(wrong)} ({said})" + (f": {why}" if why else ""), evidence
         )
+    elif unasked := _unasked(bench, price, metric, size):
+        reason = f"quality asks for {', '.join(unasked)}, and there is nothing to measure that on ({said})"
+        yield bench.verdict("quality", Stage.TRANSFORM, Outcome.INCONCLUSIVE, reason, evidence)
     elif not floors.enough:
         reason = f"no floors say what {_name(bench)} may cost ({said}): give quality={{'sqnr_db': ..., 'top1': ...}}"
         yield bench.verdict("quality", Stage.TRANSFORM, Outcome.INCONCLUSIVE, reason, evidence)
@@ -68,6 +71,13 @@ def better(bench: Bench, floors: Floors) -> str:
             if not _under(floors, price, None):
                 return f"the default options are the cause: {text} gives {_words(price, None, None)}"
     return ""
+
+
+def _unasked(bench: Bench, price: Price, metric: Measured | None, size: Sizes | None) -> list[str]:
+    """The user's floors, and at least one of any, for which these answers and this artifact have no figure."""
+    figures = {**asdict(price), "metric_drop": metric, "size_ratio": size}
+    missing = [name for name in bench.case.budgets.quality if figures[name] is None]
+    return missing or ([] if price.sqnr_db is not None or price.top1 is not None else ["answers"])
 
 
 def _name(bench: Bench) -> str:

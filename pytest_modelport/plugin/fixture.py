@@ -102,14 +102,17 @@ class Modelport:
             )
         except UsageError as error:
             verdicts = [Verdict(self._route, "parity", Stage.RUN, Outcome.ERROR, str(error), subject=self._subject)]
-        suite = subject_of(self._item).partition("::")[0]
-        verdicts = [replace(verdict, suite=suite) for verdict in verdicts]
+        verdicts = [replace(verdict, suite=self._suite) for verdict in verdicts]
         self._item.stash.setdefault(VERDICTS, []).extend(verdicts)
         return self._conclude(verdicts)
 
     @property
     def _calls(self) -> int:
         return self._item.stash[CALLS]
+
+    @property
+    def _suite(self) -> str:
+        return subject_of(self._item).partition("::")[0]
 
     @property
     def _subject(self) -> str:
@@ -189,11 +192,10 @@ class Modelport:
         return budgets_of(**{**self._portable.budgets, **said}, baseline=last)
 
     def _home(self, release: Path) -> Path:
-        """Where a release keeps this subject: by the test's whole name, and the call where there are several."""
+        """Where a release keeps this subject: by the names that its verdicts have."""
         from pytest_modelport.release import home
 
-        number = f" {self._calls}" if self._calls > 1 else ""
-        return home(release, f"{subject_of(self._item)}{number}")
+        return home(release, self._suite, self._subject)
 
     def _conclude(self, verdicts: list[Verdict]) -> Report:
         """Green: the report. Otherwise the item ends here."""

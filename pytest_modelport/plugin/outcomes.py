@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: The check of what a test itself did: its own assertions, its fixtures, its skips.
 _TEST = "test"
-#: How pytest ends where every test was run, whatever came of them.
+#: How pytest ends where every test was run, whatever came of them; and where `-x` has ended it early.
 _COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
@@ -32,7 +32,7 @@ def rows(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
     if report.failed and all(verdict.passed for verdict in found):
         said = call.excinfo.exconly().splitlines()[0] if call.excinfo else "failed"
         found.append(_about(item, Outcome.ERROR, f"the test itself fails in {call.when}: {said}"))
-    elif report.skipped and not found and known is None:
+    elif report.skipped and known is None and all(verdict.passed for verdict in found):
         said = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "skipped"
         found.append(_about(item, Outcome.SKIPPED, f"the test is skipped: {said.removeprefix('Skipped: ')}"))
     item.user_properties += [(f"modelport.{v.check}", f"{v.outcome}: {v.reason}") for v in found]
@@ -60,20 +60,20 @@ def finish(session: pytest.Session, exitstatus: int) -> None:
     settings: Settings = session.config.stash[SETTINGS]
     verdicts = [Verdict.from_dict(row) for row in session.config.stash[ROWS]]
     report = Report(tuple(verdicts), {**environment(), **({"shard": settings.shard} if settings.shard else {})})
-    complete = exitstatus in _COMPLETE
+    complete = exitstatus in _COMPLETE and not (session.shouldfail or session.shouldstop)
     try:
         for path in settings.reports:
             _write(path, report)
         if settings.release is not None:
             _release(settings.release, report, complete=complete)
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            from pytest_modelport.reports.markdown import render
+
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(render(report) + "\n")
     except OSError as error:
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         _say(session, f"cannot write {error.filename}: {error.strerror}")
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        from pytest_modelport.reports.markdown import render
-
-        with Path(summary).open("a") as file:
-            file.write(render(report) + "\n")
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from pytest_modelport.reports.markdown import workflow
 

@@ -29,7 +29,7 @@ while True:
     folder = scratch / f"release-{number}"
     routes = [Route("onnx", transforms=(f"t{n}",)) for n in range(40)]
     for route in routes:
-        release.add(release.home(release.partial(folder), "test.py::test"), route, made, {"class": "Net"})
+        release.add(release.home(release.partial(folder), "test.py", "test"), route, made, {"class": "Net"})
     verdicts = [Verdict(route, "parity", Stage.COMPARE, Outcome.PASSED, "", subject="test", suite="test.py") for route in routes]
     release.finish(folder, Report(tuple(verdicts)))
 """

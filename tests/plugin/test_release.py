@@ -144,6 +144,12 @@ def test_a_run_that_is_interrupted_leaves_no_release(run, pytester):
     assert not (pytester.path / ".first.partial").exists()
 
 
+def test_a_run_that_ends_at_its_first_failure_makes_no_release(run, pytester):
+    body = SUITE + BROKEN + SUITE.replace("test_sound", "test_later")
+    run(body, "--modelport-release=first", "-x").assert_outcomes(passed=2, failed=1)
+    assert not (pytester.path / "first").exists()
+
+
 def test_two_runs_do_not_write_one_release(run, pytester):
     from filelock import FileLock
 
@@ -228,6 +234,11 @@ def test_assertion(modelport):
 @pytest.mark.portable(targets=["torchscript"])
 def test_skipped(modelport): pass
 
+@pytest.mark.portable(targets=["torchscript"])
+def test_half(modelport):
+    modelport(nn.ReLU(), torch.ones(3))
+    pytest.skip("the rest is for later")
+
 @pytest.mark.xfail(strict=True, reason="known")
 @pytest.mark.portable(targets=["torchscript"])
 def test_expected(modelport):
@@ -240,6 +251,7 @@ def test_expected(modelport):
     assert said["test_fixture"] == "the test itself fails in setup: OSError: no data"
     assert said["test_assertion"].startswith("the test itself fails in call: AssertionError: not so")
     assert said["test_skipped"] == "the test is skipped: later"
+    assert said["test_half"] == "the test is skipped: the rest is for later"
     assert [one["evidence"]["xfail"] for one in verdicts if one["subject"] == "test_expected"] == ["known"]
 
 

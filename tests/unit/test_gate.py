@@ -36,6 +36,21 @@ def test_nothing_at_all_fails():
     assert decide(report()) == (Exit.FAILED, ["missing: the report has no routes: nothing was proven"])
 
 
+def test_where_every_route_is_excused_nothing_was_proven():
+    row = {"routes": "*", "until": "2026-12-31", "reason": "known"}
+    code, said = decide(report(verdict(outcome=Outcome.FAILED)), may_fail=[row])
+    assert code is Exit.FAILED
+    assert "missing: no route passed: nothing was proven" in said
+
+
+def test_a_missing_part_of_a_run_is_never_excused():
+    parts = merged([report(verdict(), shard="1/2")])
+    row = {"routes": "*-cpu", "until": "2026-12-31", "reason": "known"}
+    code, said = decide(parts, may_fail=[row])
+    assert code is Exit.FAILED
+    assert any("part 2 of 2 of the run is missing" in line for line in said)
+
+
 @pytest.mark.parametrize(
     ("outcome", "code"),
     [

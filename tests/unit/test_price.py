@@ -10,6 +10,7 @@ import pytest
 from pytest_modelport import UsageError
 from pytest_modelport.floors import FLOORS, TRAINED, Floors, floors_for, quality_of
 from pytest_modelport.price import price_of
+from pytest_modelport.tolerance import within_steps
 
 SCORES = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0]], np.float32)
 
@@ -60,6 +61,17 @@ def test_nan_where_there_was_none_is_counted():
     other[0, 0] = np.nan
     assert price(other).nonfinite == 1
     assert price(other).sqnr_db == -math.inf
+
+
+def test_where_nothing_is_finite_nothing_is_measured():
+    nothing = np.full((2, 3), np.nan)
+    assert price_of([("output", nothing, nothing)]).sqnr_db is None
+
+
+@pytest.mark.parametrize(("cost", "asked"), [(None, 35), (60.0, 35), (30.0, 27), (6.0, 17), (-math.inf, 17)])
+def test_what_rounding_to_steps_excuses(cost, asked):
+    """A price of 6 dB is that of training, not of eight bits: it excuses no port that is off by as much."""
+    assert within_steps(cost) == asked
 
 
 def test_integers_agree_or_not():

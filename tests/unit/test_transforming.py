@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fixtures import digits
-from pytest_modelport import Stage, T, shelf, verify
+from pytest_modelport import Stage, T, pipeline, shelf, verify
 from pytest_modelport.budget import budgets_of
 from pytest_modelport.transforms.prune_2_4 import mask_of
 from pytest_modelport.verdict import worst
@@ -227,6 +227,32 @@ def test_an_object_of_outputs_reaches_the_metric_by_name():
 
 def test_quality_is_not_asked_without_transforms(prove):
     assert prove(["torch_export"], digits.load("cnn"), X, checks=("quality",)).verdicts == ()
+
+
+@pytest.mark.parametrize(
+    ("floors", "target", "missing"),
+    [
+        ({"metric_drop": 0.01}, "torch_export", "metric_drop"),
+        ({"size_ratio": 0.6}, "torch_compile", "size_ratio"),
+    ],
+)
+def test_a_floor_that_nothing_was_measured_for_is_not_green(prove, floors, target, missing):
+    report = prove(
+        [target], digits.load("cnn"), X, transforms=["fp16"], checks=("quality",), budgets=budgets_of(quality=floors)
+    )
+    assert str(report.verdicts[0].outcome) == "inconclusive"
+    assert f"quality asks for {missing}, and there is nothing to measure that on" in report.verdicts[0].reason
+
+
+def test_floors_and_metrics_are_asked_where_other_checks_are_named():
+    from pytest_modelport.case import Hooks
+
+    def asked(**options):
+        return pipeline.checks_for(pipeline.case_of(digits.load("cnn"), X, **options), ("parity",))
+
+    assert asked(budgets=budgets_of(quality={"top1": 0.9})) == ("parity", "quality")
+    assert asked(hooks=Hooks(metric=lambda model: 1.0)) == ("parity", "quality")
+    assert asked() == ("parity",)
 
 
 def test_floors_of_the_users_hold(prove):
