@@ -48,8 +48,8 @@ def dangers(folder: Path) -> list[str]:
 
 
 def _file(data: bytes, name: str, depth: int) -> Iterator[str]:
-    if zipfile.is_zipfile(io.BytesIO(data)) and depth < _NESTED:
-        yield from _archive(data, depth)
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        yield from _archive(data, depth) if depth < _NESTED else ["an archive in an archive in an archive"]
     elif name.endswith(_PICKLES) or _is_pickle(data):
         yield from _pickle(data)
 
@@ -66,7 +66,7 @@ def _archive(data: bytes, depth: int) -> Iterator[str]:
                 place = PurePosixPath(member.filename.replace("\\", "/"))
                 if place.is_absolute() or ".." in place.parts:
                     yield f"its member {member.filename!r} lies outside of it"
-                elif member.filename.endswith((*_PICKLES, ".pt", ".pth")) and member.file_size:
+                elif member.file_size:
                     inner = _file(archive.read(member), member.filename, depth + 1)
                     yield from (f"{member.filename}: {said}" for said in inner)
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:

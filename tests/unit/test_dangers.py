@@ -63,6 +63,22 @@ def test_a_bomb_inside_an_inner_archive_is_found(tmp_path):
     assert "system" in found[0]
 
 
+def test_a_pickle_by_another_name_is_found(tmp_path):
+    (said,) = dangers(archive(tmp_path / "model.pt2", {"m/weights": pickle.dumps(Bomb("x"), 4)}))
+    assert "m/weights: its pickle calls" in said
+
+
+def test_archives_are_not_followed_for_ever(tmp_path):
+    data = pickle.dumps(Bomb("x"), 4)
+    for _ in range(4):
+        inner = io.BytesIO()
+        with zipfile.ZipFile(inner, "w") as file:
+            file.writestr("x/inner", data)
+        data = inner.getvalue()
+    (said,) = dangers(archive(tmp_path / "model.pt2", {"m/outer": data}))
+    assert "an archive in an archive in an archive" in said
+
+
 @pytest.mark.parametrize("name", ["../outside.txt", "/etc/outside", "m/../../outside", "..\\outside"])
 def test_members_outside_of_an_archive_are_found(tmp_path, name):
     (said,) = dangers(archive(tmp_path / "model.pt", {name: "x"}))
