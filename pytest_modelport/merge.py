@@ -10,17 +10,15 @@ import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from pytest_modelport import onnxfile
 from pytest_modelport.errors import UsageError, unknown
-
-if TYPE_CHECKING:
-    import onnx
 
 Values = npt.NDArray[Any]
 COMBINE = ("logits", "probabilities", "vote")
@@ -152,7 +150,7 @@ def files(first: Path | str, second: Path | str, target: Path | str, names: Mapp
     from onnx import compose
 
     one, two = onnx.load(first), onnx.load(second)
-    opsets = [_opset(model) for model in (one, two)]
+    opsets = [onnxfile.opset(Path(path)) for path in (first, second)]
     if opsets[0] != opsets[1]:
         raise UsageError(
             f"{first} is of opset {opsets[0]} and {second} of {opsets[1]}: export both with onnx(opset={max(opsets)})"
@@ -164,10 +162,6 @@ def files(first: Path | str, second: Path | str, target: Path | str, names: Mapp
     onnx.checker.check_model(joined)
     onnx.save(joined, target)
     return Path(target)
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    return next(int(item.version) for item in model.opset_import if item.domain in ("", "ai.onnx"))
 
 
 def _alike(first: Mapping[str, Any], other: Mapping[str, Any], number: int) -> None:

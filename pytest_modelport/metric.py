@@ -12,6 +12,7 @@ from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.isolate import Done, Raised, run
 from pytest_modelport.sample import Call, Sample
 from pytest_modelport.stopped import Stopped, evidence_of, stopped
+from pytest_modelport.subject import digest
 from pytest_modelport.verdict import Outcome, Stage
 
 
@@ -43,8 +44,6 @@ def measured(bench: Bench) -> Measured:
         return run(
             ask, timeout=bench.case.timeout, log=bench.workspace.fresh("metric") / "metric.log", restore=plain.case.module
         )
-
-    from pytest_modelport.subject import digest
 
     ending = bench.workspace.once(("metric", plain.case.key, digest(metric), bench.route.device), make)
     if not isinstance(ending, Done):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_modelport import programs
 from pytest_modelport.isolate import Done, Raised, run
-from pytest_modelport.work import CannotTransform, ModuleWork
+from pytest_modelport.work import CannotTransform, ModuleWork, said
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,7 +31,7 @@ def quantized(work: ModuleWork, *, dynamic: bool = False, qat: bool = False) -> 
 
     ending = run(job, timeout=work.timeout, log=work.scratch / "pt2e.log")
     if isinstance(ending, Raised):
-        raise CannotTransform(ending.cause.message if ending.cause.type == CannotTransform.__name__ else ending.cause.headline)
+        raise CannotTransform(said(ending.cause))
     if not isinstance(ending, Done):
         raise CannotTransform(f"the quantizer's process ended: {ending}")
     import torchao.quantization.pt2e  # noqa: F401  (registers the operators the file has)

@@ -38,7 +38,9 @@ def add(commands: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
 
 
 def read(path: Path) -> Report:
-    """The report of a release, whose files must be as they were verified, or in a file. Raises `UsageError`."""
+    """The report of a release, or in a file; whether a release's files are still those is `release.problems`. Raises
+    `UsageError`.
+    """
     if not path.is_dir():
         try:
             return Report.from_json(path.read_text(encoding="utf-8"))

@@ -13,8 +13,9 @@ from pytest_modelport.artifact import Artifact
 from pytest_modelport.calibration import feeds_of
 from pytest_modelport.isolate import Done, Raised, run
 from pytest_modelport.stopped import Stopped, evidence_of, stopped
+from pytest_modelport.subject import digest
 from pytest_modelport.verdict import Outcome, Stage
-from pytest_modelport.work import CannotTransform, FileWork
+from pytest_modelport.work import FileWork, said
 
 if TYPE_CHECKING:
     from pytest_modelport.case import Case
@@ -27,8 +28,6 @@ def through(
     workspace: Workspace, case: Case, made: Artifact, moves: Sequence[Move], key: tuple[object, ...]
 ) -> Artifact | Stopped:
     """The artifact after all these transforms. key: what it was exported from; each result is made once."""
-    from pytest_modelport.subject import digest
-
     result: Artifact | Stopped = made
     key = (*key, digest(case.hooks.calibrate)) if moves else key
     for move in moves:
@@ -73,7 +72,6 @@ def not_transformed(ending: Ending, text: str, evidence: dict[str, str]) -> Stop
     """What it means that a transform did not come to its end."""
     found = {**evidence_of(ending), **evidence}
     if isinstance(ending, Raised) and not ending.cause.storage:
-        said = ending.cause.message if ending.cause.type == CannotTransform.__name__ else ending.cause.headline
-        return Stopped(Stage.TRANSFORM, Outcome.UNSUPPORTED, f"cannot transform: {text}: {said}", found)
+        return Stopped(Stage.TRANSFORM, Outcome.UNSUPPORTED, f"cannot transform: {text}: {said(ending.cause)}", found)
     end = stopped(Stage.TRANSFORM, ending, f"the transform {text}")
     return Stopped(end.stage, end.outcome, end.reason, found)

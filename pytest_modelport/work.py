@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_modelport.artifact import Manifest
+from pytest_modelport.cause import Cause
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 class CannotTransform(Exception):
     """Raised by a transform with a reason that needs no type's name in front of it."""
+
+
+def said(cause: Cause) -> str:
+    """Why a transform did not come to its end, in its own words where it has some."""
+    return cause.message if cause.type == CannotTransform.__name__ else cause.headline
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,6 @@ class ModuleWork:
     finetune: Callable[[nn.Module], Any] | None
     scratch: Path
     timeout: float
-    seed: int
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -42,6 +42,7 @@ FLOORS = [
         "torchaoquantize",
         "pt2equantize",
         "nncfquantize",
+        "merge",
         "pruning",
     ),
     ("request", "shelf", "steps"),
