@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_modelport import __version__, environments, installing, releasing, shelf
+from pytest_modelport import __version__, environments, installing, releasing, shelf, upgrading
 from pytest_modelport.doctor import lacking
 from pytest_modelport.errors import ModelportError, UsageError
 from pytest_modelport.route import DEFAULT_TARGETS
@@ -46,10 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     actions.add_parser("list", help="those that are declared, and whether they are there")
     for action, said in (("create", "install it"), ("check", "is it still what was installed?"), ("remove", "delete it")):
         actions.add_parser(action, help=said).add_argument("names", nargs="+", metavar="NAME")
+    upgrading.add(commands)
     run = {**_COMMANDS, **releasing.add(commands)}
-    options = parser.parse_args(arguments)
+    options, further = parser.parse_known_args(arguments)
+    if further and options.command != "upgrade-check":
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
     sys.path.insert(0, "")  # models are named as from here
     try:
+        if options.command == "upgrade-check":
+            return upgrading.run(options, further)
         return run[options.command](options)
     except ModelportError as error:
         print(f"modelport: {error}", file=sys.stderr)

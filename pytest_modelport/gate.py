@@ -14,9 +14,8 @@ from typing import Any
 
 from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.route import Route
-from pytest_modelport.verdict import Outcome, Report, Stage, Verdict, worst
+from pytest_modelport.verdict import Key, Outcome, Report, Stage, Verdict, spelled, worst
 
-Key = tuple[str, str, str]
 #: In place of a target, where a part of the run is missing.
 _MISSING = "missing"
 #: How much wider an allowance may become without a word.
@@ -110,14 +109,14 @@ def _routes(new: Report, policy: Policy, today: dt.date) -> Iterator[Change]:
         verdict = worst(verdicts)
         if verdict.passed:
             if not any(one.check == "parity" for one in verdicts):
-                yield Change("required", Outcome.FAILED, f"{_name(key)}: parity was not asked")
+                yield Change("required", Outcome.FAILED, f"{spelled(key)}: parity was not asked")
             continue
         excuse = _excuse(key, verdict, policy, today)
         if excuse is None:
-            yield Change("regressed", verdict.outcome, f"{_name(key)} is {verdict.outcome}: {verdict.reason}")
+            yield Change("regressed", verdict.outcome, f"{spelled(key)} is {verdict.outcome}: {verdict.reason}")
         else:
             outcome, said = excuse
-            yield Change("known", outcome, f"{_name(key)} is {verdict.outcome}, {said}")
+            yield Change("known", outcome, f"{spelled(key)} is {verdict.outcome}, {said}")
 
 
 def _excuse(key: Key, verdict: Verdict, policy: Policy, today: dt.date) -> tuple[Outcome, str] | None:
@@ -152,14 +151,14 @@ def _since(new: Report, old: Report) -> Iterator[Change]:
     """What the last release had otherwise."""
     after, before = new.items, old.items
     for key in before.keys() - after.keys():
-        yield Change("missing", Outcome.FAILED, f"{_name(key)} was in the last release and is gone")
+        yield Change("missing", Outcome.FAILED, f"{spelled(key)} was in the last release and is gone")
     for key, verdicts in after.items():
         if key not in before:
-            yield Change("new", Outcome.PASSED, f"{_name(key)} is new")
+            yield Change("new", Outcome.PASSED, f"{spelled(key)} is new")
             continue
         now, then = worst(verdicts), worst(before[key])
         if now.passed and not then.passed:
-            yield Change("fixed", Outcome.PASSED, f"{_name(key)} was {then.outcome} and passes now")
+            yield Change("fixed", Outcome.PASSED, f"{spelled(key)} was {then.outcome} and passes now")
         yield from _allowances(key, verdicts, before[key])
 
 
@@ -168,16 +167,16 @@ def _allowances(key: Key, after: tuple[Verdict, ...], before: tuple[Verdict, ...
     old = {verdict.check: verdict for verdict in before}
     for check in old.keys() - {verdict.check for verdict in after}:
         yield Change(
-            "missing", Outcome.FAILED, f"{_name(key)}: the check {check} was asked for the last release and was not now"
+            "missing", Outcome.FAILED, f"{spelled(key)}: the check {check} was asked for the last release and was not now"
         )
     for verdict in after:
         now, then = _allowance(verdict), _allowance(old.get(verdict.check, verdict))
         if now is not None and then is not None and now[0] != then[0]:
             yield Change(
-                "allowance", Outcome.PASSED, f"{_name(key)}: {verdict.check} is allowed by {now[0]}, before by {then[0]}"
+                "allowance", Outcome.PASSED, f"{spelled(key)}: {verdict.check} is allowed by {now[0]}, before by {then[0]}"
             )
         elif now is not None and then is not None and now[1] > _WIDER * then[1] > 0:
-            said = f"{_name(key)}: {verdict.check} is allowed {now[1] / then[1]:.3g}x what it was"
+            said = f"{spelled(key)}: {verdict.check} is allowed {now[1] / then[1]:.3g}x what it was"
             yield Change("allowance", Outcome.PASSED, said)
 
 
@@ -197,11 +196,6 @@ def _surroundings(new: Report, old: Report) -> Iterator[Change]:
         now, then = new.environment.get(name, "nothing"), old.environment.get(name, "nothing")
         if now != then and "shard" not in name:
             yield Change("environment", Outcome.PASSED, f"{name} was {then} and is {now}")
-
-
-def _name(key: Key) -> str:
-    suite, subject, route = key
-    return f"{suite}::{subject} {route}" if suite else f"{subject} {route}"
 
 
 def merged(reports: list[Report]) -> Report:

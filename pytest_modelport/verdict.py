@@ -15,6 +15,9 @@ from pytest_modelport.route import Route
 
 SCHEMA = 1
 
+#: A route of one subject in a report: the file of its test, the subject, the route's id.
+Key = tuple[str, str, str]
+
 
 class Outcome(str, Enum):
     """What is known about one question, from best to worst."""
@@ -140,6 +143,12 @@ def _digest(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def spelled(key: Key) -> str:
+    """`tests/test_it.py::test_net onnx-cpu`."""
+    suite, subject, route = key
+    return f"{suite}::{subject} {route}" if suite else f"{subject} {route}"
+
+
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """The verdict that decides a route. Raises `ValueError` when there is none."""
     return max(verdicts, key=lambda verdict: verdict.outcome.severity)
@@ -161,9 +170,9 @@ class Report:
         return routes
 
     @property
-    def items(self) -> dict[tuple[str, str, str], tuple[Verdict, ...]]:
+    def items(self) -> dict[Key, tuple[Verdict, ...]]:
         """The verdicts by test file, subject and route's id, in the order they were reached."""
-        items: dict[tuple[str, str, str], tuple[Verdict, ...]] = {}
+        items: dict[Key, tuple[Verdict, ...]] = {}
         for verdict in self.verdicts:
             key = (verdict.suite, verdict.subject, verdict.route.id)
             items[key] = (*items.get(key, ()), verdict)

@@ -76,7 +76,9 @@ class Worker:
             try:
                 importlib.import_module(module)
             except Exception as error:  # noqa: BLE001 - a broken package may raise anything; reported when it is needed
-                failed[module] = f"{type(error).__name__}: {error}"
+                from pytest_modelport.cause import describe
+
+                failed[module] = describe(error).headline
         return {"failed": failed}
 
     def _missing(self, requires: dict[str, str]) -> Reply:

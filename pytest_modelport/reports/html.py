@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_modelport.verdict import Outcome, Report, Verdict, worst
+from pytest_modelport.verdict import Key, Outcome, Report, Verdict, worst
 
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
 #: The scale of the bars: hundredths of what is allowed to a hundred times that.
@@ -34,7 +34,7 @@ def render(report: Report, changes: Sequence[tuple[str, str]] = ()) -> str:
     )
 
 
-def _row(key: tuple[str, str, str], verdicts: tuple[Verdict, ...]) -> dict[str, Any]:
+def _row(key: Key, verdicts: tuple[Verdict, ...]) -> dict[str, Any]:
     suite, subject, route = key
     decisive = worst(verdicts)
     return {

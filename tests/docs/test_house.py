@@ -16,7 +16,7 @@ PACKAGE = "pytest_modelport"
 #: From the roof to the ground: a module imports from its own floor and from those below.
 FLOORS = [
     ("plugin", "cli", "strategies"),
-    ("releasing",),
+    ("releasing", "upgrading"),
     ("verifying",),
     ("doctor",),
     ("pipeline",),
@@ -45,7 +45,7 @@ FLOORS = [
         "merge",
         "pruning",
     ),
-    ("request", "shelf", "steps"),
+    ("request", "shelf", "steps", "surroundings"),
     ("reporting",),
     ("reports", "explain"),
 ]
