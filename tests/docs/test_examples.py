@@ -11,7 +11,7 @@ import pytest
 from pytest_modelport.plugin import options
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = sorted((ROOT / "examples/ci").iterdir())
+FILES = sorted((ROOT / "examples/release").iterdir())
 KNOWN = set(re.findall(r'"(--modelport-[a-z-]+)"', Path(options.__file__).read_text()))
 
 
@@ -24,7 +24,7 @@ def test_options_and_commands_are_there(path, capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     commands = set(re.search(r"COMMAND\n((?:    .*\n)+)", capsys.readouterr().out)[1].split())
-    assert set(re.findall(r"(?<!-)\bmodelport (merge|gate|release|report|\w+ --)", text)) <= commands
+    assert set(re.findall(r"(?:^ *|&& |run: |- )modelport ([\w-]+)", text, re.MULTILINE)) <= commands
     extras = {name for found in re.findall(r"pytest-modelport\[([\w,]+)\]", text) for name in found.split(",")}
     assert extras <= set(re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
 
@@ -38,5 +38,5 @@ def test_yaml_is_yaml():
 
 def test_tox_is_tox():
     tox = configparser.ConfigParser()
-    tox.read(ROOT / "examples/ci/tox.ini")
+    tox.read(ROOT / "examples/release/tox.ini")
     assert set(tox.sections()) == {"testenv", "testenv:smoke", "testenv:gate"}
