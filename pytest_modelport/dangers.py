@@ -88,31 +88,38 @@ def _pickle(data: bytes) -> Iterator[str]:
 
 
 def _globals(data: bytes) -> Iterator[str]:
-    """`module name` for everything that a pickle imports. Raises `ValueError` for one that hides it."""
+    """`module name` for everything that the pickles in a file import. Raises `ValueError` for one that hides it."""
+    stream = io.BytesIO(data)
+    while True:
+        yield from _imported(stream)
+        if data[stream.tell() : stream.tell() + 1] != b"\x80":  # what follows is no further pickle
+            return
+
+
+def _imported(stream: io.BytesIO) -> Iterator[str]:
+    """The same for one pickle. A name must be made of the two texts before it: what else may lie on the stack is not known."""
     texts: list[str] = []
     memory: dict[int, str] = {}
-    last = ""
-    for opcode, argument, _ in pickletools.genops(data):
-        if opcode.name in ("GLOBAL", "INST"):
+    for opcode, argument, _ in pickletools.genops(stream):
+        name = opcode.name
+        if name in ("GLOBAL", "INST"):
             yield str(argument)
-            last = ""
-        elif opcode.name == "STACK_GLOBAL":
+            texts = []
+        elif name == "STACK_GLOBAL":
             if len(texts) < 2:
                 raise ValueError("it makes a name of what is no text")
             yield f"{texts[-2]} {texts[-1]}"
-            last = ""
-        elif "UNICODE" in opcode.name or opcode.name in ("STRING", "BINSTRING", "SHORT_BINSTRING"):
-            last = str(argument)
-            texts.append(last)
-        elif opcode.name == "MEMOIZE":
-            memory[len(memory)] = last
-        elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            memory[int(str(argument))] = last
-        elif opcode.name in ("GET", "BINGET", "LONG_BINGET"):
-            last = memory[int(str(argument))]
-            texts.append(last)
-        else:
-            last = ""
+            texts = []
+        elif name.startswith("EXT"):
+            raise ValueError("it takes names from a registry")
+        elif "UNICODE" in name or name in ("STRING", "BINSTRING", "SHORT_BINSTRING"):
+            texts.append(str(argument))
+        elif name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
+            memory[len(memory) if name == "MEMOIZE" else int(str(argument))] = texts[-1] if texts else ""
+        elif name in ("GET", "BINGET", "LONG_BINGET") and memory.get(int(str(argument))):
+            texts.append(memory[int(str(argument))])
+        elif name not in ("PROTO", "FRAME"):
+            texts = []
 
 
 def leaks(folder: Path) -> list[str]:

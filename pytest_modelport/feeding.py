@@ -35,23 +35,23 @@ def feed(case: Case, manifest: Manifest, call: Call, *, promised: bool = True) -
         arrays = _renamed(arrays, [value.name for value in manifest.inputs])
     if promised and manifest.call != "natural":
         for value in manifest.inputs:
-            if problem := _broken(value, arrays.get(value.name)):
+            if problem := broken(f"its input {value.name!r}", value, arrays.get(value.name)):
                 raise Stopped(Stage.RUN, Outcome.FAILED, f"the port takes no {call.label}: {problem}")
     return Feed(arrays, given.spec)
 
 
-def _broken(promised: Value, given: Array | None) -> str:
-    """How an array is not what the artifact promises to take; empty when it is."""
+def broken(what: str, promised: Value, given: Array | None) -> str:
+    """How an array is not what the artifact promises to take or to give; empty when it is."""
     if given is None:
-        return f"its input {promised.name!r} gets no tensor"
+        return f"{what} gets no tensor"
     if promised.dtype and promised.dtype != given.dtype:
-        return f"its input {promised.name!r} is {promised.dtype}, here it is {given.dtype}"
+        return f"{what} is {promised.dtype}, here it is {given.dtype}"
     if promised.shape is None:
         return ""
     sizes = [size if isinstance(size, int) else None for size in promised.shape]
     fits = len(sizes) == len(given.shape) and all(size in (None, got) for size, got in zip(sizes, given.shape, strict=True))
     shown = ", ".join("?" if size is None else str(size) for size in sizes)
-    return "" if fits else f"its input {promised.name!r} is ({shown}), here it is ({', '.join(map(str, given.shape))})"
+    return "" if fits else f"{what} is ({shown}), here it is ({', '.join(map(str, given.shape))})"
 
 
 def _misfit(given: Inputs, exported: Inputs) -> str:

@@ -15,6 +15,7 @@ from pytest_modelport.compare import Comparison, compare, describe
 from pytest_modelport.diagnose import Suspect, diagnose
 from pytest_modelport.expected import Expected, Step
 from pytest_modelport.feed import Answer, Feed
+from pytest_modelport.feeding import broken
 from pytest_modelport.isolate import Raised
 from pytest_modelport.reference import EVALUATIONS, Reference
 from pytest_modelport.stopped import Stopped, stopped
@@ -108,8 +109,16 @@ class Finding:
         outputs = self._matched(step, answer)
         if outputs is not None:
             self.pairs += [_Pair(position, item, got) for item, got in zip(step.outputs, outputs, strict=True)]
+        self._promises(step, answer)
         self._constants(step, answer)
         self._mutations(step, position, feed, answer)
+
+    def _promises(self, step: Step, answer: Answer) -> None:
+        """What the artifact says of its outputs, which others plan their memory by, and no runtime holds it to."""
+        got, manifest = dict(answer.outputs), self.bench.artifact.manifest
+        for value in manifest.outputs if manifest.call != "natural" else ():
+            if value.name in got and (problem := broken(f"its output {value.name!r}", value, got[value.name])):
+                self.wrong(step, f"the port breaks its promise at {step.call.label}: {problem}")
 
     def _matched(self, step: Step, answer: Answer) -> list[Array] | None:
         """The answer's arrays in the order of the subject's outputs; None when they do not correspond."""
@@ -132,10 +141,8 @@ class Finding:
         for name in step.constants.keys() | got.keys():
             expected = step.constants.get(name, "nothing")
             if expected != got.get(name, "nothing"):
-                text = (
-                    f"Python value {name!r} at {step.call.label} is {got.get(name, 'nothing')!r}, the subject's is {expected!r}"
-                )
-                self.wrong(step, text)
+                value = got.get(name, "nothing")
+                self.wrong(step, f"Python value {name!r} at {step.call.label} is {value!r}, the subject's is {expected!r}")
 
     def _mutations(self, step: Step, position: int, feed: Feed, answer: Answer) -> None:
         for index, (name, before) in enumerate(feed.inputs.items()):
@@ -149,7 +156,9 @@ class Finding:
         """Which calls are right within a share of the allowance, so that a better estimate of the noise would say the same."""
         opinions = self._opinions()
         wrong = {label for label, *_ in self.faults}
-        wrong |= {comparison.call for comparison, opinion in opinions if opinion.rank > share or not _passes(opinion)}
+        wrong |= {
+            comparison.call for comparison, opinion in opinions if opinion.rank > share or opinion.outcome is not Outcome.PASSED
+        }
         reached = {comparison.call for comparison, _ in opinions}
         return [call.label in reached and call.label not in wrong for call in self.reference.calls]
 
@@ -192,8 +201,8 @@ class Finding:
         from pytest_modelport.subject import inputs
         from pytest_modelport.tensors import to_array
 
-        call = next(call for call in self.reference.calls if call.label == label)
-        given = inputs(self.bench.case.module, call.sample)
+        sample = next(call.sample for call in self.reference.calls if call.label == label)
+        given = inputs(self.bench.case.module, sample)
         tensors = [f"{item.name} {describe(to_array(item.tensor))}" for item in given.tensors]
         return ", ".join([*tensors, *(f"{name} {value!r}" for name, value in given.constants.items())])
 
@@ -261,15 +270,14 @@ class Finding:
         return {"comparison": jsonable(asdict(comparison)), "allowance": source, "needs": jsonable(score)}
 
     def _summary(self, opinions: list[tuple[Comparison, Opinion]]) -> str:
+        tolerance = self.bench.tolerance
         score = max((comparison.score for comparison, _ in opinions), default=0.0)
         apart = min((fidelity(comparison) for comparison, _ in opinions), default=math.inf)
-        measured = (
-            "of the given tolerance" if self.bench.tolerance.fixed else f"x noise, allowed {self.bench.tolerance.factor:g}"
-        )
+        measured = "of the given tolerance" if tolerance.fixed else f"x noise, allowed {tolerance.factor:g}"
         calls = len({comparison.call for comparison, _ in opinions})
         outputs = len({comparison.name for comparison, _ in opinions})
-        allowed = self.bench.tolerance.fidelity
-        if allowed is not None and score > self.bench.tolerance.factor:
+        allowed = tolerance.fidelity
+        if allowed is not None and score > tolerance.factor:
             near = f"{apart:.0f} dB, at least {allowed:.0f} asked where values are rounded to steps"
             said = "structure as asked" if allowed == -math.inf else near
             return f"{said}; {outputs} output{'s' * (outputs > 1)}, {calls} calls"
@@ -278,10 +286,6 @@ class Finding:
     def _notes(self, opinions: list[tuple[Comparison, Opinion]]) -> tuple[str, ...]:
         """Which outputs passed although their allowance is wide."""
         return tuple(map(_worth, filter(_worth_little, opinions)))
-
-
-def _passes(opinion: Opinion) -> bool:
-    return opinion.outcome is Outcome.PASSED
 
 
 def _worth_little(item: tuple[Comparison, Opinion]) -> bool:

@@ -6,8 +6,10 @@ import io
 import os
 import pickle  # noqa: TID251  (made here, and never read)
 import random
+import time
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -110,6 +112,30 @@ def test_a_pickle_that_hides_its_names_is_found(tmp_path):
     assert "cannot be read" in said
 
 
+@pytest.mark.parametrize(
+    "trick",
+    [
+        # "posix" and "system" below two harmless texts that are dropped before the name is made
+        b"\x80\x04\x8c\x05posix\x8c\x06system\x8c\x0bcollections\x8c\x0bOrderedDict00\x93.",
+        # a mark among them
+        b"\x80\x04\x8c\x05posix\x8c\x06system(\x8c\x0bcollections\x8c\x0bOrderedDict1\x93.",
+        # a number of copyreg's registry
+        b"\x80\x04\x82\x01.",
+        # memoized after it was dropped
+        b"\x80\x04\x8c\x05posix\x8c\x06system\x8c\x01x0\x94\x8c\x01y\x8c\x01z\x930\x93.",
+    ],
+)
+def test_a_pickle_that_plays_with_the_stack_is_found(tmp_path, trick):
+    (said,) = dangers(archive(tmp_path / "model.pt", {"m/data.pkl": trick}))
+    assert "its pickle ca" in said
+
+
+def test_a_pickle_after_a_pickle_is_found(tmp_path):
+    two = pickle.dumps([1], 2) + pickle.dumps(Bomb("x"), 2)
+    (said,) = dangers(archive(tmp_path / "model.pt", {"m/data.pkl": two}))
+    assert "calls posix.system" in said
+
+
 def test_a_name_fetched_from_the_memo_is_read(tmp_path):
     # "posix", "system" memoized, dropped, and fetched again before the name is made of them
     trick = b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x9400h\x00h\x01\x93."
@@ -204,7 +230,6 @@ def test_a_spoilt_file_is_refused_wrong_or_the_same(sound, prove, tmp_path):
 @pytest.mark.full
 def test_a_thousand_spoilt_files(sound, prove, tmp_path):
     """A green one must compute what the sound one does: flips in names and notes change nothing."""
-    import numpy as np
     import onnxruntime
 
     model, _ = sound
@@ -215,6 +240,78 @@ def test_a_thousand_spoilt_files(sound, prove, tmp_path):
             session = onnxruntime.InferenceSession(tmp_path / f"model-{number}.onnx")
             (answer,) = session.run(None, {session.get_inputs()[0].name: X.numpy()})
             assert np.allclose(answer, wanted, atol=1e-6), number
+
+
+HUGE = 2**40
+
+
+def sizes(model):
+    model.graph.initializer[0].dims[0] = HUGE
+
+
+def inputs(model):
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = HUGE
+
+
+def outputs(model):
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = HUGE
+
+
+def computed(model):
+    import onnx
+    from onnx import helper, numpy_helper
+
+    one = numpy_helper.from_array(np.ones(1, np.float32))
+    del model.graph.initializer[:]
+    model.graph.initializer.append(numpy_helper.from_array(np.array([3, HUGE]), "shape"))
+    model.graph.node.insert(0, helper.make_node("ConstantOfShape", ["shape"], ["w"], value=one))
+    onnx.checker.check_model(model)
+
+
+def stored_elsewhere(model):
+    weight = model.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = 1
+    for key, value in (("location", "weights.bin"), ("offset", "0"), ("length", str(HUGE))):
+        weight.external_data.add(key=key, value=value)
+
+
+@pytest.mark.parametrize("change", [sizes, inputs, outputs, computed, stored_elsewhere])
+@pytest.mark.parametrize("target", ["onnx", "onnx:reference"])
+def test_sizes_that_no_memory_has_are_refused(tmp_path, prove, change, target):
+    from onnx import helper, numpy_helper
+
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["input", "w"], ["output"])],
+        "g",
+        [value("input", 1, [2, 3])],
+        [value("output", 1, [2, 2])],
+        [numpy_helper.from_array(np.eye(3, 2, dtype=np.float32), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    (tmp_path / "weights.bin").write_bytes(bytes(24))
+    change(model)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    linear = nn.Linear(3, 2, bias=False)
+    with torch.no_grad():
+        linear.weight.copy_(torch.eye(2, 3))
+    started = time.monotonic()
+    verdict = worst(prove([target], linear, X, artifact=tmp_path / "model.onnx", checks=("parity", "weights")).verdicts)
+    assert str(verdict.outcome) == "failed", verdict
+    assert time.monotonic() - started < 30
+
+
+def test_a_program_whose_sizes_no_memory_has_is_refused(tmp_path, prove):
+    model = nn.Linear(3, 2)
+    torch.export.save(torch.export.export(model, (X,)), tmp_path / "sound.pt2")
+    with zipfile.ZipFile(tmp_path / "sound.pt2") as sound, zipfile.ZipFile(tmp_path / "model.pt2", "w") as huge:
+        for member in sound.infolist():
+            data = sound.read(member)
+            changed = data.replace(b'"as_int": 3', b'"as_int": %d' % HUGE) if member.filename.endswith(".json") else data
+            huge.writestr(member.filename, changed)
+    verdict = worst(prove(["torch_export"], model, X, artifact=tmp_path / "model.pt2").verdicts)
+    assert str(verdict.outcome) == "failed", verdict
 
 
 def test_a_broken_archive_is_not_opened(tmp_path, prove):
