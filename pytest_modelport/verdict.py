@@ -230,6 +230,8 @@ class Report:
     def from_dict(cls, document: Any) -> Report:
         """The inverse of `to_dict`. Raises `UsageError` as `from_json`."""
         schema = document.get("schema") if isinstance(document, dict) else None
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise UsageError(f"report schema {schema} is of a later version: upgrade pytest-modelport to read it")
         if schema != SCHEMA:
             raise UsageError(f"report schema {schema!r} is not readable here: this version reads schema {SCHEMA}")
         unsealed(document, "the report")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_modelport import Outcome, Report, Route, Stage, UsageError, Verdict
-from pytest_modelport.verdict import jsonable, sealed, worst
+from pytest_modelport.verdict import SCHEMA, jsonable, sealed, worst
 
 ONNX, TORCHSCRIPT = Route("onnx"), Route("torchscript", "cuda:1", ("int8",))
 
@@ -57,7 +57,7 @@ def test_json_has_no_nan():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(schema=2), "schema 2"),
+        (lambda d: d.update(schema=0), "schema 0"),
         (lambda d: d.pop("schema"), "schema None"),
         (lambda d: d.update(passed=False), "was edited"),
         (lambda d: d["verdicts"][0].pop("outcome"), "not a Modelport verdict"),
@@ -70,6 +70,29 @@ def test_other_documents_are_refused(change, message):
     change(document)
     document = sealed({key: value for key, value in document.items() if key != "sha256"})
     with pytest.raises(UsageError, match=message):
+        Report.from_json(json.dumps(document))
+
+
+KEPT = sorted((Path(__file__).parents[2] / "fixtures/reports").glob("schema-*.json"))
+
+
+def test_every_schema_has_a_report_that_was_kept():
+    assert [path.stem for path in KEPT] == [f"schema-{number}" for number in range(1, SCHEMA + 1)]
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_reports_of_former_versions_are_read(path):
+    """As they were written then: a release of years ago is the baseline of the next one."""
+    report = Report.from_json(path.read_text())
+    assert len(report.items) == 6
+    assert {str(outcome) for outcome in report.outcomes.values()} == {"passed", "skipped"}
+    assert report.environment["torch"]
+
+
+def test_a_report_of_a_later_version_says_so():
+    document = json.loads(Report((verdict(),)).to_json())
+    document["schema"] = SCHEMA + 1
+    with pytest.raises(UsageError, match=f"report schema {SCHEMA + 1} is of a later version: upgrade pytest-modelport"):
         Report.from_json(json.dumps(document))
 
 
