@@ -102,6 +102,7 @@ def _doctor(_: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from pytest_modelport.explain import failure
     from pytest_modelport.recipes import parse
+    from pytest_modelport.surroundings import about
     from pytest_modelport.verifying import verify
 
     recipe = parse(options.recipe) if options.command == "replay" else None
@@ -123,7 +124,7 @@ def _verify(options: argparse.Namespace) -> int:
             asked = f"--targets {shlex.quote(route.target)}"
             asked += f" --transforms {shlex.quote('|'.join(route.transforms))}" if route.transforms else ""
             rerun = _rerun(options, verdicts, asked)
-            print(failure(verdicts, environment=report.environment, rerun=rerun), end="\n\n")
+            print(failure(verdicts, environment=about(route, report.environment), rerun=rerun), end="\n\n")
     if options.json:
         _write(options.json, report.to_json())
     return _shown(report)

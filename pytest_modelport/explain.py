@@ -92,27 +92,28 @@ def _comparison(measured: Any, allowance: Any, needs: Any) -> list[tuple[str, st
         oracle = "" if element["oracle"] == element["subject"] else f" (oracle {element['oracle']})"
         text = f"{element['index']}: port {element['port']}, subject {element['subject']}{oracle}"
         if element["error"] != "inf":
-            text += f"; off by {element['error']:.3g}"
+            text += f"; off by {_figure(element['error'])}"
         rows.append(("worst", text))
     rows.append(("output", f"'{measured['name']}' {measured['expected']}, {measured['count']} elements compared"))
     if measured["error"]:
-        rows.append(
-            (
-                "overall",
-                f"rms error {measured['error']:.3g}, noise {measured['noise']:.3g}, magnitude {measured['magnitude']:.3g}",
-            )
-        )
+        error, noise, magnitude = (_figure(measured[key]) for key in ("error", "noise", "magnitude"))
+        rows.append(("overall", f"rms error {error}, noise {noise}, magnitude {magnitude}"))
     if allowance and not (measured["nonfinite"] or measured["different"]):
         rows.append(("allowance", _allowance(allowance, needs)))
     return rows
 
 
 def _allowance(allowance: Mapping[str, Any], needs: Any) -> str:
-    least = f"{needs:.3g}" if isinstance(needs, float) else str(needs)
+    least = _figure(needs)
     if "factor" in allowance:
         return f"{allowance['factor']:g} x {allowance['source']}; the least that passes is {least}"
     numbers = f": rtol {allowance['rtol']:g}, atol {allowance['atol']:g}" if "rtol" in allowance else ""
     return f"{allowance['source']}{numbers}; the least that passes is {least} times that"
+
+
+def _figure(value: Any) -> str:
+    """Three digits; NaN and infinity, which are text in evidence, as they are."""
+    return f"{value:.3g}" if isinstance(value, (int, float)) else str(value)
 
 
 def _calls(calls: Mapping[str, str] | None) -> list[tuple[str, str]]:

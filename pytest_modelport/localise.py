@@ -23,6 +23,11 @@ class Operation:
     sources: tuple[int, ...]
     signatures: tuple[Signature, ...]
 
+    @property
+    def allocates(self) -> bool:
+        """Whether it only takes memory: what lies there is nobody's result."""
+        return self.name.startswith(("aten.empty", "aten.new_empty"))
+
 
 @dataclass(frozen=True, eq=False)
 class Traced:
@@ -42,7 +47,7 @@ def first_wrong(operations: Sequence[Operation], output: int, found: Iterable[Si
     clear: dict[int, bool] = {}
     consumers = _consumers(operations, relevant)
     for number in sorted(relevant, reverse=True):
-        seen = any(_present(item, known, tolerance) for item in operations[number].signatures)
+        seen = operations[number].allocates or any(_present(item, known, tolerance) for item in operations[number].signatures)
         clear[number] = seen or any(clear[consumer] for consumer in consumers[number])
     for number in sorted(relevant):
         if not clear[number] and all(clear[source] for source in operations[number].sources):

@@ -34,7 +34,7 @@ class Sizes:
 
 
 def sizes(bench: Bench) -> Sizes | None:
-    """None where the untransformed model has no artifact, or what is stored cannot be read back."""
+    """None where the untransformed model has no artifact or no weights in it, or what is stored cannot be read back."""
     plain = bench.untransformed
     if shelf.format_(bench.format).constants is None:
         return None
@@ -42,7 +42,8 @@ def sizes(bench: Bench) -> Sizes | None:
         before = plain.artifact.size
     except Stopped:
         return None
-    return Sizes(round(_bytes(bench) / max(_bytes(plain), 1), 4), round(bench.artifact.size / before, 4))
+    weights = any("float" in array.dtype for _, array in _constants(plain))
+    return Sizes(round(_bytes(bench) / _bytes(plain), 4), round(bench.artifact.size / before, 4)) if weights else None
 
 
 def _bytes(bench: Bench) -> int:

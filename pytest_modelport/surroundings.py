@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from pytest_modelport import __version__, shelf
 from pytest_modelport.export import versions
+from pytest_modelport.route import Route
 
 
 def environment() -> dict[str, str]:
@@ -19,12 +21,25 @@ def environment() -> dict[str, str]:
     }
 
 
+def about(route: Route, environment: Mapping[str, str]) -> dict[str, str]:
+    """Those versions that one route is about."""
+    target, transforms = shelf.target(route.target), [text.partition("(")[0] for text in route.transforms]
+    items: list[object] = [shelf.format_(target.format), shelf.runtime(target.runtime)]
+    items += [shelf.transform(name) for name in transforms if name in shelf.names("transforms")]
+    others = set(_packages()) - {"torch", "numpy", *_named(items)}
+    return {name: version for name, version in environment.items() if name not in others}
+
+
+def _named(items: Iterable[object]) -> set[str]:
+    """The packages that these need."""
+    from packaging.requirements import Requirement
+
+    return {Requirement(text).name for item in items for text in getattr(item, "REQUIRES", {}).values()}
+
+
 @cache
 def _packages() -> tuple[str, ...]:
     """Every package that an export, a transform or a port is made with, whoever brings it."""
-    from packaging.requirements import Requirement
-
     kinds = {"formats": shelf.format_, "runtimes": shelf.runtime, "transforms": shelf.transform, "libraries": shelf.library}
     items = [load(name) for kind, load in kinds.items() for name in shelf.names(kind)]
-    wanted = {Requirement(text).name for item in items for text in getattr(item, "REQUIRES", {}).values()}
-    return ("torch", *sorted(wanted - {"torch"}), "numpy")
+    return ("torch", *sorted(_named(items) - {"torch"}), "numpy")

@@ -44,10 +44,8 @@ def run(bench: Bench) -> Iterator[Verdict]:
     wrong = [*_nothing(prices, price), *_deeds(bench, prices), *_under(floors, price, metric), *_large(bench, floors, size)]
     if wrong:
         why = better(bench, floors) if bench.reshaped else strangers(bench)
-        evidence |= {"cause": why} if why else {}
-        yield bench.verdict(
-            "quality", Stage.TRANSFORM, Outcome.FAILED, f"{'; '.join(wrong)} ({said})" + (f": {why}" if why else ""), evidence
-        )
+        reason = f"{'; '.join(wrong)} ({said})" + (f": {why}" if why else "")
+        yield bench.verdict("quality", Stage.TRANSFORM, Outcome.FAILED, reason, evidence)
     elif unasked := _unasked(bench, price, metric, size):
         reason = f"quality asks for {', '.join(unasked)}, and there is nothing to measure that on ({said})"
         yield bench.verdict("quality", Stage.TRANSFORM, Outcome.INCONCLUSIVE, reason, evidence)

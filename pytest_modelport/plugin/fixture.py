@@ -214,12 +214,13 @@ class Modelport:
 
     def _end(self, verdicts: list[Verdict], report: Report) -> NoReturn:
         from pytest_modelport.explain import failure
+        from pytest_modelport.surroundings import about
 
         verdict = worst(verdicts)
         if verdict.outcome in (Outcome.SKIPPED, Outcome.INCONCLUSIVE) and not self._settings.strict:
             pytest.skip(f"{verdict.outcome}: {verdict.reason}")
         again = rerun(self._item, self._route.target)
-        pytest.fail(failure(verdicts, environment=report.environment, rerun=again), pytrace=False)
+        pytest.fail(failure(verdicts, environment=about(self._route, report.environment), rerun=again), pytrace=False)
 
 
 def make(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) -> Modelport:

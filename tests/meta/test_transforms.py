@@ -13,6 +13,7 @@ from torch.nn.utils import prune
 from fixtures import digits
 from pytest_modelport import T, shelf
 from pytest_modelport.cleanroom.room import RemoteSession
+from pytest_modelport.explain import failure
 from pytest_modelport.verdict import worst
 from pytest_modelport.wire import Array
 
@@ -46,6 +47,7 @@ def ported(prove, needs):
 def said(report):
     verdict = worst(report.verdicts)
     assert not report.passed, report
+    assert verdict.reason.split()[0] in failure(report.verdicts)
     return f"{verdict.outcome} {verdict.check}: {verdict.reason}"
 
 
@@ -176,6 +178,22 @@ def test_what_was_pruned_stays_pruned_whatever_comes_after(ported, chain, monkey
 
     monkeypatch.setattr(transforming, "zeros", lambda module: 50_000)
     assert "the pruning was lost on the way" in said(ported("cnn", "torch_export", chain, seed=7))
+
+
+class Norm(nn.Module):
+    """Without weights; its squares are too large for float16."""
+
+    def forward(self, x):
+        return x / (x * x).sum(-1, keepdim=True).sqrt()
+
+
+def test_a_model_without_weights_is_not_asked_to_shrink(prove):
+    small = torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
+    assert prove(["onnx", "torchscript"], Norm(), small, transforms=["fp16"]).passed
+    report = prove(["onnx"], Norm(), 100 * small, transforms=["fp16"])
+    text = failure(report.verdicts)
+    assert "noise inf" in text
+    assert "stores" not in text
 
 
 def test_a_changed_file_is_priced_whatever_checks_are_named(prove):
