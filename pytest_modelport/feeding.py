@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_modelport.artifact import Manifest, Value
 from pytest_modelport.case import Case
-from pytest_modelport.feed import Feed
+from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.sample import Call
 from pytest_modelport.stopped import Stopped
 from pytest_modelport.verdict import Outcome, Stage
@@ -35,12 +35,19 @@ def feed(case: Case, manifest: Manifest, call: Call, *, promised: bool = True) -
         arrays = _renamed(arrays, [value.name for value in manifest.inputs])
     if promised and manifest.call != "natural":
         for value in manifest.inputs:
-            if problem := broken(f"its input {value.name!r}", value, arrays.get(value.name)):
+            if problem := _broken(f"its input {value.name!r}", value, arrays.get(value.name)):
                 raise Stopped(Stage.RUN, Outcome.FAILED, f"the port takes no {call.label}: {problem}")
     return Feed(arrays, given.spec)
 
 
-def broken(what: str, promised: Value, given: Array | None) -> str:
+def unkept(manifest: Manifest, answer: Answer) -> list[str]:
+    """How an answer is not what the artifact says of its outputs. Others plan their memory by that, and no runtime holds it."""
+    got = dict(answer.outputs)
+    promised = [value for value in manifest.outputs if manifest.call != "natural" and value.name in got]
+    return [said for value in promised if (said := _broken(f"its output {value.name!r}", value, got[value.name]))]
+
+
+def _broken(what: str, promised: Value, given: Array | None) -> str:
     """How an array is not what the artifact promises to take or to give; empty when it is."""
     if given is None:
         return f"{what} gets no tensor"

@@ -15,7 +15,7 @@ from pytest_modelport.compare import Comparison, compare, describe
 from pytest_modelport.diagnose import Suspect, diagnose
 from pytest_modelport.expected import Expected, Step
 from pytest_modelport.feed import Answer, Feed
-from pytest_modelport.feeding import broken
+from pytest_modelport.feeding import unkept
 from pytest_modelport.isolate import Raised
 from pytest_modelport.reference import EVALUATIONS, Reference
 from pytest_modelport.stopped import Stopped, stopped
@@ -114,11 +114,10 @@ class Finding:
         self._mutations(step, position, feed, answer)
 
     def _promises(self, step: Step, answer: Answer) -> None:
-        """What the artifact says of its outputs, which others plan their memory by, and no runtime holds it to."""
-        got, manifest = dict(answer.outputs), self.bench.artifact.manifest
-        for value in manifest.outputs if manifest.call != "natural" else ():
-            if value.name in got and (problem := broken(f"its output {value.name!r}", value, got[value.name])):
-                self.wrong(step, f"the port breaks its promise at {step.call.label}: {problem}")
+        """A broken promise counts where nothing worse is wrong."""
+        for said in unkept(self.bench.artifact.manifest, answer):
+            reason = f"the port breaks its promise at {step.call.label}: {said}"
+            self.faults.append((step.call.label, Stage.COMPARE, Opinion(Outcome.FAILED, reason, 0.0), {}))
 
     def _matched(self, step: Step, answer: Answer) -> list[Array] | None:
         """The answer's arrays in the order of the subject's outputs; None when they do not correspond."""
@@ -180,7 +179,8 @@ class Finding:
         notes = self._notes(opinions)
         worst = max(opinions, key=lambda item: (item[1].outcome.severity, item[1].rank), default=None)
         fault = max(self.faults, key=lambda item: (item[2].outcome.severity, item[2].rank), default=None)
-        if fault and (worst is None or fault[2].outcome.severity >= worst[1].outcome.severity):
+        level = fault[2].outcome.severity - worst[1].outcome.severity if fault and worst else 1
+        if fault and (level > 0 or (level == 0 and fault[2].rank)):
             _, stage, opinion, evidence = fault
             return self._say(stage, opinion, {**evidence, "calls": samples}, notes)
         compared = any(comparison.count for comparison, _ in opinions)

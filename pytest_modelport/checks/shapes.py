@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from pytest_modelport.bench import Bench
 from pytest_modelport.expected import Step
+from pytest_modelport.feeding import unkept
 from pytest_modelport.finding import Finding, Given, asked
 from pytest_modelport.recipes import Recipe
 from pytest_modelport.reference import Reference, SubjectFailed
@@ -65,7 +66,7 @@ def _tried(bench: Bench, space: Space, recipes: Sequence[Recipe], law: Reference
     started = time.perf_counter()
     given = asked(bench.on(law), law, lives=_LIVES, seconds=bench.case.search.seconds)
     trial = _Trial(len(given), time.perf_counter() - started)
-    doubtful = [number for number, (step, one) in enumerate(zip(law.steps, given, strict=False)) if _doubtful(step, one)]
+    doubtful = [number for number, (step, one) in enumerate(zip(law.steps, given, strict=False)) if _doubtful(bench, step, one)]
     if not doubtful:
         return trial
     judged = len(_each(recipes[number] for number in doubtful))
@@ -97,8 +98,8 @@ def _each(recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
     return tuple({str(recipe): recipe for recipe in recipes}.values())
 
 
-def _doubtful(step: Step, given: Given) -> bool:
-    return isinstance(given, Stopped) or not evident(step, *given)
+def _doubtful(bench: Bench, step: Step, given: Given) -> bool:
+    return isinstance(given, Stopped) or not evident(step, *given) or bool(unkept(bench.artifact.manifest, given[1]))
 
 
 def _passed(bench: Bench, seen: Tried, law: Reference, trial: _Trial) -> Verdict:

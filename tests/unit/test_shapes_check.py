@@ -251,3 +251,27 @@ def test_a_recipe_is_pinned_among_the_samples(prove):
 def test_a_replay_is_run_where_other_checks_are_named():
     case = pipeline.case_of(nn.ReLU(), X, search=search_of(replay=parse('{"input:kind": "zeros"}')))
     assert pipeline.checks_for(case, ("parity",)) == ("parity", "shapes")
+
+
+def test_a_declared_output_that_does_not_vary_is_a_broken_promise(prove):
+    """torch's former exporter writes the example's size into the output of a squeeze: servers plan their memory by it."""
+
+    class Pooled(nn.Module):
+        def forward(self, x):
+            return x.mean((2, 3)).squeeze() * 2
+
+    x = torch.randn(4, 8, 5, 5)
+    report = prove(["onnx_legacy"], Pooled(), x, samples=[x[:3]], dynamic_shapes={0: "batch"}, checks=("parity", "shapes"))
+    parity, shapes = (verdict.reason for verdict in report.verdicts)
+    assert parity.startswith("the port breaks its promise at samples[0]: its output 'output' is (4, 8), here it is (3, 8)")
+    assert "fails also at 2, 3" in shapes
+
+
+def test_what_is_wrong_is_told_before_a_broken_promise(prove):
+    class Pooled(nn.Module):
+        def forward(self, x):
+            return x.mean((2, 3)).squeeze() * (2 if len(x) > 3 else 3)
+
+    x = torch.randn(4, 8, 5, 5)
+    report = prove(["onnx_legacy"], Pooled(), x, samples=[x[:3]], dynamic_shapes={0: "batch"}, checks=("parity",))
+    assert "'output' at samples[0] is wrong" in report.verdicts[0].reason
