@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pytest_modelport import shelf
-from pytest_modelport.cli import main
 from pytest_modelport.doctor import markdown
 from pytest_modelport.floors import FLOORS
 
@@ -20,7 +19,7 @@ HERE = Path(__file__).parent / "reference"
 
 def pages() -> dict[str, str]:
     """Every generated page by its name."""
-    return {"targets": markdown(), "transforms": transforms(), "checks": checks(), "options": options(), "commands": commands()}
+    return {"targets": markdown(), "transforms": transforms(), "checks": checks(), "options": options()}
 
 
 def transforms() -> str:
@@ -79,36 +78,6 @@ def rows(help_: str, name: str) -> Iterator[tuple[str, str]]:
     """Names and what is said of them, on the same line or on those below."""
     for match in re.finditer(rf"^  ({name})(?: \(\w+\):)?((?:  +| *\n {{10,}})\S.*(?:\n {{10,}}\S.*)*)", help_, re.MULTILINE):
         yield match[1], cell(match[2])
-
-
-def commands() -> str:
-    """What `modelport COMMAND --help` says."""
-    lines = ["# Commands"]
-    for command in (
-        ["verify"],
-        ["replay"],
-        ["init"],
-        ["gate"],
-        ["release", "verify"],
-        ["merge"],
-        ["report"],
-        ["upgrade-check"],
-        ["env"],
-        ["targets"],
-        ["doctor"],
-    ):
-        lines += ["", f"## modelport {' '.join(command)}", "", "```text", asked([*command, "--help"]), "```"]
-    return "\n".join(lines) + "\n"
-
-
-def asked(arguments: list[str]) -> str:
-    import contextlib
-    import io
-
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
-        main(arguments)
-    return out.getvalue().strip()
 
 
 def text(docstring: str | None) -> str:

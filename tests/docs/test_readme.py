@@ -3,60 +3,22 @@
 from __future__ import annotations
 
 import configparser
-import os
 import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+
+from tests.docs.pages import ROOT, assert_shown, blocks, run
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     tomllib = pytest.importorskip("tomli")
 
-ROOT = Path(__file__).resolve().parents[2]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block, and what the reader is shown to come out of it."""
-
-    language: str
-    text: str
-    shown: str = ""
-
-    @property
-    def is_test(self) -> bool:
-        return "pytest.mark.portable" in self.text
-
-
-def blocks(language: str) -> list[Block]:
-    found = [Block(*match) for match in BLOCK.findall((ROOT / "README.md").read_text())]
-    assert {block.language for block in found} <= {"python", "console", "toml"}, "a block that no test here would run"
-    following = [*found[1:], Block("", "")]
-    return [
-        Block(block.language, block.text, after.text if after.language == "console" else "")
-        for block, after in zip(found, following, strict=True)
-        if block.language == language
-    ]
-
-
-PYTHON = blocks("python")
-
-
-def timeless(text: str) -> list[str]:
-    """Lines without what differs from run to run: figures, versions, folders, blanks, progress, the width of rules."""
-    text = re.sub(r"versions .*(\n {13}.*)*", "versions", text)
-    text = re.sub(r"/\S+", "/path", text)
-    text = re.sub(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", "0", text)
-    text = re.sub(r"─+", "─", re.sub(r"=+", "=", text))
-    lines = [" ".join(line.split()) for line in text.splitlines()]
-    return [line for line in lines if line and not line.endswith("0%]") and not line.startswith("$ ")]
+README = ROOT / "README.md"
+PYTHON = blocks(README, "python")
 
 
 @pytest.mark.parametrize(
@@ -65,30 +27,11 @@ def timeless(text: str) -> list[str]:
     ids=lambda block: re.findall(r"(?:def test_|class Test)(\w+)", block.text)[0],
 )
 def test_a_test_file(block, tmp_path):
-    named = re.search(r"test_\w+\.py", block.shown)
-    file = tmp_path / (named[0] if named else "test_readme_block.py")
-    file.write_text(block.text)
-    plain = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(tmp_path)]
-    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
-    further = [shlex.split(line)[2:] for line in block.shown.splitlines() if line.startswith("$ pytest")] or [[]]
-    for options in further:
-        command = [*plain, *options, str(file)]
-        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=alone)
-        assert run.returncode == (1 if "failed" in block.shown else 0), run.stdout + run.stderr
-        assert "no tests ran" not in run.stdout
-        assert_shown(block.shown, run.stdout)
-    for release in (word.partition("=")[2] for options in further for word in options if "release=" in word):
-        assert list((tmp_path / release).glob("*/*/manifest.json")), release
-
-
-def assert_shown(shown: str, printed: str) -> None:
-    happened = timeless(printed)
-    missing = [line for line in timeless(shown) if line not in happened]
-    assert not missing, "shown, but not what happens:\n" + "\n".join(missing) + "\n\n" + printed
+    run([block], tmp_path)
 
 
 @pytest.mark.parametrize(
-    "block", [block for block in blocks("console") if block.text.startswith("$ modelport")], ids=["verify"]
+    "block", [block for block in blocks(README, "console") if block.text.startswith("$ modelport")], ids=["verify"]
 )
 def test_a_command(block, tmp_path):
     command = shlex.split(block.text.splitlines()[0].removeprefix("$ "))
@@ -100,7 +43,7 @@ def test_a_command(block, tmp_path):
 def test_the_environment_is_one_that_modelport_reads(tmp_path):
     from pytest_modelport.environments import declared
 
-    block, _ = blocks("toml")
+    block, _ = blocks(README, "toml")
     (tmp_path / "pyproject.toml").write_text(block.text)
     assert declared(tmp_path)["production"].requirements == ("onnxruntime==1.20.1", "numpy<2")
 
@@ -109,7 +52,7 @@ def test_the_policy_is_one_that_modelport_reads(tmp_path):
     from pytest_modelport.environments import configured
     from pytest_modelport.gate import policy_of
 
-    _, block = blocks("toml")
+    _, block = blocks(README, "toml")
     (tmp_path / "pyproject.toml").write_text(block.text)
     policy = policy_of(configured(tmp_path)["gate"])
     assert policy.require == ("onnx",)
@@ -117,7 +60,7 @@ def test_the_policy_is_one_that_modelport_reads(tmp_path):
 
 
 def test_the_gates_commands(tmp_path):
-    (block,) = [block for block in blocks("console") if "modelport gate" in block.text]
+    (block,) = [block for block in blocks(README, "console") if "modelport gate" in block.text]
     suite = "import pytest, torch\n@pytest.mark.portable(targets=['torchscript'])\ndef test_net(modelport):\n"
     (tmp_path / "test_net.py").write_text(suite + "    modelport(torch.nn.ReLU(), torch.ones(3))\n")
     for line in block.text.splitlines():
@@ -138,7 +81,7 @@ def test_commands_name_what_is_there():
     tox = configparser.ConfigParser()
     tox.read(ROOT / "tox.ini")
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    commands = [line[2:] for block in blocks("console") for line in block.text.splitlines() if line.startswith("$ ")]
+    commands = [line[2:] for block in blocks(README, "console") for line in block.text.splitlines() if line.startswith("$ ")]
     environments = {name for command in commands for name in re.findall(r"tox -e (\w+)", command)}
     assert environments == {"demo", "test"}
     assert environments - {"test"} <= {section.partition(":")[2] for section in tox.sections()}

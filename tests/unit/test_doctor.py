@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_the_page_about_targets_is_what_the_shelves_say(capsys):
     assert main(["targets", "--markdown"]) == 0
-    assert capsys.readouterr().out == (DOCS / "targets.md").read_text()
+    assert capsys.readouterr().out == (DOCS / "reference/targets.md").read_text()
 
 
 def test_what_is_installed_and_imports_is_usable():
