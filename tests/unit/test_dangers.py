@@ -184,6 +184,25 @@ def test_what_we_write_tells_nothing_and_keeps_what_it_computes(prove, target):
     assert "has the folder" in str(kept)
 
 
+def test_files_that_nobody_needs_are_told(prove, monkeypatch):
+    from pytest_modelport import shelf
+
+    onnx = shelf.format_("onnx")
+    export = onnx.export
+
+    def leaving(request):
+        (request.folder / "notes.txt").write_text("do not ship")
+        return export(request)
+
+    monkeypatch.setattr(onnx, "export", leaving)
+    torch.manual_seed(20)
+    target = "onnx(external_data=true)"
+    verdicts = prove([target], nn.Linear(64, 64), torch.ones(1, 64), checks=("parity", "hygiene")).verdicts
+    assert verdicts[0].passed
+    assert verdicts[1].reason == "notes.txt is not needed: the port opens and answers without it"
+    assert len(verdicts[1].evidence["idle"]) == 1  # the weights beside it are needed
+
+
 def test_example_inputs_that_a_file_stores_are_told(tmp_path):
     """torch.save writes the whole storage that a slice is of: a data set, for two of its images."""
     images = digits.images(2)
