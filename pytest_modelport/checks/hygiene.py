@@ -1,4 +1,4 @@
-"""Hygiene: what does the artifact tell of the machine it was made on, could it harm whoever opens it, and does it need all its files?
+"""Hygiene: what does the artifact tell of the machine it was made on, could it do harm, does it need all its files?
 
 Asked by name: some formats write the lines and paths of their sources into every file. What could do harm is refused for every
 file that is brought, before it is opened.
