@@ -14,7 +14,7 @@ from pytest_modelport.plugin import benchmarks
 from pytest_modelport.plugin.collect import rerun, route_of, subject_of
 from pytest_modelport.plugin.keys import CALLS, RELEASED, SETTINGS, VERDICTS, WORKSPACE
 from pytest_modelport.plugin.marker import Portable
-from pytest_modelport.plugin.options import Settings
+from pytest_modelport.plugin.settings import Settings
 from pytest_modelport.route import Route
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict, worst
 

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_modelport.plugin.options import Settings
+    from pytest_modelport.plugin.settings import Settings
     from pytest_modelport.route import Route
     from pytest_modelport.verdict import Verdict
     from pytest_modelport.workspace import Workspace

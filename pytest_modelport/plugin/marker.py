@@ -13,7 +13,7 @@ from pytest_modelport.budget import budgets_of
 from pytest_modelport.chain import Function
 from pytest_modelport.errors import UsageError, unknown
 from pytest_modelport.plugin.keys import MARKER
-from pytest_modelport.plugin.options import Settings
+from pytest_modelport.plugin.settings import Settings
 from pytest_modelport.request import NO_TRANSFORM, checks_of, device_of, functions_of, names_of, route_of, transform_of
 from pytest_modelport.route import Route
 

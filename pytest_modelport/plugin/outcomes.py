@@ -14,7 +14,7 @@ from pytest_modelport.plugin.keys import ROWS, SETTINGS, VERDICTS
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
 
 if TYPE_CHECKING:
-    from pytest_modelport.plugin.options import Settings
+    from pytest_modelport.plugin.settings import Settings
 
 #: The check of what a test itself did: its own assertions, its fixtures, its skips.
 _TEST = "test"

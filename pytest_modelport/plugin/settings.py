@@ -1,0 +1,36 @@
+"""What the user set for the whole run, frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user set for the whole run.
+
+    models: to prove without a test file. only: targets to keep, None for all. device: replaces the default device.
+    targets: of tests whose marker names none. in_process: export and run ports here, for a debugger. examples: samples that the
+    check `shapes` makes, in at most search_seconds each time. replay: the one it makes instead, in JSON.
+    benchmark: ask for the check `latency` too. baseline: the last release. release: where this one is written. reports: files
+    to write at the end. shard: which part of the suite this run is, `2/4`.
+    """
+
+    models: tuple[str, ...]
+    strict: bool
+    device: str
+    only: tuple[str, ...] | None
+    targets: tuple[str, ...]
+    benchmark: bool
+    baseline: Path | None
+    release: Path | None
+    reports: tuple[Path, ...]
+    shard: str
+    timeout: float
+    in_process: bool
+    examples: int
+    search_seconds: float
+    replay: str
+    rtol: float | None
+    atol: float | None
