@@ -33,6 +33,7 @@ else:
 #: declare its own under the same name. torch: the session's version, whose programs the converter reads.
 _OWN = {
     "litert": ("litert-torch>=0.10", "ai-edge-litert>=2.0", "torch=={torch}"),
+    "mindspore": ("mindspore>=2.5", "numpy<2", "setuptools"),
     "paddle": ("paddlepaddle>=3.0", "x2paddle>=1.6", "onnx", "six", "requests"),
     "tensorflow": ("onnx2tf>=1.29,<2", "tf-keras"),
     "onnx2torch": ("onnx2torch>=1.5", "torchvision", "torch=={torch}"),

@@ -31,7 +31,7 @@ def feed(case: Case, manifest: Manifest, call: Call, *, promised: bool = True) -
         problem = _misfit(given, case.inputs)
         if problem:
             raise Stopped(Stage.RUN, Outcome.FAILED, f"the port cannot be given {call.label}: {problem}")
-    if manifest.brought and manifest.call == "named":
+    if manifest.brought and manifest.call == "named" and manifest.inputs:
         arrays = _renamed(arrays, [value.name for value in manifest.inputs])
     if promised and manifest.call != "natural":
         for value in manifest.inputs:

@@ -100,7 +100,7 @@ def _not_exported(ending: Ending, format_name: str, log: Path) -> Stopped:
 def brought(workspace: Workspace, case: Case, reference: Reference, format_name: str, path: Path) -> Artifact:
     """A sealed copy of the user's file, so that what was verified can be told from what is there later. Raises `Stopped`."""
     maker = shelf.format_(format_name)
-    if not path.is_file():
+    if not path.exists():
         raise Stopped(Stage.OPEN, Outcome.ERROR, f"no artifact at {path}")
     if path.suffix not in maker.SUFFIXES:
         reason = f"{path.name} is no {format_name} file: those end in {', '.join(maker.SUFFIXES)}"
@@ -116,7 +116,8 @@ def brought(workspace: Workspace, case: Case, reference: Reference, format_name:
     folder = workspace.fresh(f"{format_name}-brought")
     for name in (path.name, *companions):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path.parent / name, folder / name)
+        copy = shutil.copytree if (path.parent / name).is_dir() else shutil.copyfile
+        copy(path.parent / name, folder / name)
     manifest = Manifest(
         format=format_name,
         kind=maker.KIND,

@@ -80,6 +80,12 @@ def declared(request: Request) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
     return tuple(inputs), _unknown(request.outputs)
 
 
+def beside(path: Path, *patterns: str) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str, ...]]:
+    """What a file says that its own runtime alone can read, nothing, and which files belong to it: patterns from its folder."""
+    files = {file for pattern in patterns for file in path.parent.glob(pattern) if file.is_file()}
+    return (), (), tuple(sorted(str(file.relative_to(path.parent)) for file in files))
+
+
 def opaque(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str, ...]]:  # noqa: ARG001
     """What a file says that nothing but its own runtime can read: nothing."""
     return (), (), ()

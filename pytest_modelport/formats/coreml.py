@@ -10,7 +10,7 @@ DEVICES = ("cpu",)
 KIND = "coreml"
 RUNTIME = "coreml"
 EXTRA = "coreml"
-SUFFIXES = (".mlmodel",)
+SUFFIXES = (".mlpackage", ".mlmodel")
 CALL = "named"
 OPTIONS = {"precision": ("float32", "float16")}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_modelport import onnxexport, onnxfile, programs
-from pytest_modelport.artifact import Manifest
+from pytest_modelport.artifact import Manifest, Value
 from pytest_modelport.export import Exported, Request, versions
 
 REQUIRES = {"torch": "torch", "onnx": "onnx>=1.16"}
@@ -23,9 +23,13 @@ CALL = "named"
 _ONNX, _ENTRY = "model.onnx", "model.json"
 #: The newest operators that x2paddle knows.
 _OPSET = 14
-inspect = programs.opaque
 #: Weights are renamed by the converter.
 constants = None
+
+
+def inspect(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str, ...]]:
+    """Nothing but which file has its weights."""
+    return programs.beside(path, f"{path.stem}.pdiparams")
 
 
 def export(request: Request) -> Exported:

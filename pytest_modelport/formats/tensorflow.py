@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_modelport import onnxexport, onnxfile, programs
-from pytest_modelport.artifact import Manifest
+from pytest_modelport.artifact import Manifest, Value
 from pytest_modelport.export import Exported, Request, versions
 
 REQUIRES = {"torch": "torch", "onnx": "onnx>=1.17", "onnxscript": "onnxscript>=0.5"}
@@ -25,9 +25,14 @@ CALL = "named"
 OPTIONS = {"exporter": ("dynamo", "legacy")}
 
 _ONNX, _ENTRY = "model.onnx", "saved_model.pb"
-inspect, warm = programs.opaque, programs.warm
+warm = programs.warm
 #: Weights are renamed and transposed by the converter.
 constants = None
+
+
+def inspect(path: Path) -> tuple[tuple[Value, ...], tuple[Value, ...], tuple[str, ...]]:
+    """Nothing but which files of the folder belong to it."""
+    return programs.beside(path, "variables/*", "assets/*", "fingerprint.pb")
 
 
 def export(request: Request) -> Exported:

@@ -21,7 +21,7 @@ OPTIONS = {"precision": ("high", "normal", "low")}
 
 
 class MnnSession:
-    """A module loaded with the promised names."""
+    """A module loaded with the promised names; with those it has itself where nothing is promised."""
 
     def __init__(self, path: Path, manifest: Manifest, setting: Setting) -> None:
         import MNN
@@ -41,11 +41,12 @@ class MnnSession:
 
         given = [_variable(MNN.expr, array) for array in ordered.arrays(self._manifest, feed)]
         found = self._module.forward(given)
+        dtypes = [value.dtype for value in self._manifest.outputs] or [""] * len(found)  # a brought file promises nothing
         results = []
-        for value, promised in zip(found, self._manifest.outputs, strict=True):
+        for value, dtype in zip(found, dtypes, strict=True):
             dense = MNN.expr.convert(value, MNN.expr.data_format.NCHW)
             array = np.array(dense.read()).reshape(dense.shape)
-            results.append(ordered.widened(array, promised.dtype))
+            results.append(ordered.widened(array, dtype))
         return ordered.answer(self._manifest, results)
 
 

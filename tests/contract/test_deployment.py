@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from fixtures import deployment
@@ -43,6 +46,25 @@ def test_what_becomes_of_a_model_is_what_is_known(name, target, prove, needs):
     assert words in verdict.reason
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param(name, marks=pytest.mark.full) if name in deployment.LARGE else name
+        for name in deployment.TARGETS
+        if ":" not in name
+    ],
+)
+def test_a_file_that_is_brought_is_proven_as_one_that_was_exported(target, prove, needs, tmp_path):
+    """Whatever it promises, and in whatever form: some are folders, most say nothing of their inputs."""
+    provide(target, needs)
+    model, example, other = deployment.case("cnn")
+    made = prove([target], model, example, samples=[other], dynamic_shapes=deployment.shapes()).verdicts[0]
+    folder = Path(made.evidence["artifact"])
+    entry = json.loads((folder / "manifest.json").read_text())["entry"]
+    again = prove([target], model, example, samples=[other], artifact=folder / entry).verdicts[0]
+    assert (again.outcome, again.stage) == (made.outcome, made.stage), again
+
+
 def test_every_deployment_target_is_in_the_table():
     extras = {
         name: {shelf.format_(shelf.target(name).format).EXTRA, shelf.runtime(shelf.target(name).runtime).EXTRA}
@@ -50,7 +72,7 @@ def test_every_deployment_target_is_in_the_table():
     }
     deployed = {name for name, found in extras.items() if found - {"", "onnx"} or shelf.target(name).environment}
     legacy = {name for name in deployed if name.startswith("onnx_legacy:")}  # the same runtimes on the older exporter's files
-    elsewhere = {"onnx:torch"}  # tests/full/test_onnx2torch.py
+    elsewhere = {"onnx:torch", "mindspore"}  # tests/full
     assert deployed - legacy - elsewhere == set(deployment.TARGETS)
 
 
