@@ -11,6 +11,7 @@ import pytest
 
 import pytest_modelport
 from pytest_modelport.cli import main
+from pytest_modelport.environments import variables
 
 SUITE = """
 import pytest, torch
@@ -29,7 +30,8 @@ def older(tmp_path_factory):
     folder = tmp_path_factory.mktemp("older")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "onnxruntime==1.20.1"], check=True)
+    install = [python, "-m", "pip", "install", "-q", "--no-deps", "onnxruntime==1.20.1"]
+    subprocess.run(install, check=True, env=variables())  # the project's own pins hold for its environments, not for this one
     [site] = folder.glob("lib/python*/site-packages")
     ours = Path(pytest_modelport.__file__).parents[1]
     (site / "shared.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n{ours}\n")
