@@ -45,6 +45,7 @@ class TorchSession:
         torch.set_num_threads(setting.threads)
         self._function, self._manifest, self._device = function, manifest, setting.device
         self.options = {"device": setting.device, "intra_op_threads": setting.threads, "torch": torch.__version__}
+        self.options |= rounding(setting.device)
 
     def run(self, feed: Feed) -> Answer:
         """One call, without gradients. Inputs that the artifact changes in place come back in `mutated`."""
@@ -93,6 +94,15 @@ class TorchSession:
         if self._manifest.call == "flat" and len(flat.leaves) == len(self._manifest.outputs):
             return tuple(value.name for value in self._manifest.outputs)
         return tree.names(flat.leaves, root="output")
+
+
+def rounding(device: str) -> dict[str, bool]:
+    """Whether products are computed with ten bits of mantissa (TF32): what a GPU is allowed, by torch's settings now."""
+    import torch
+
+    if not device.startswith("cuda"):
+        return {}
+    return {"matmul_tf32": torch.backends.cuda.matmul.allow_tf32, "cudnn_tf32": torch.backends.cudnn.allow_tf32}
 
 
 def waiting(device: str) -> Callable[[], None]:

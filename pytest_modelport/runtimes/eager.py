@@ -26,12 +26,14 @@ class EagerSession:
 
         from pytest_modelport.evaluate import placed
         from pytest_modelport.tensors import fresh
+        from pytest_modelport.torchcall import rounding
 
         torch.set_num_threads(setting.threads)
         self._module = placed(subject.module, setting.device)
         self._sample = fresh(subject.inputs.sample, setting.device)
         self._device = setting.device
         self.options = {"device": setting.device, "intra_op_threads": setting.threads, "torch": torch.__version__}
+        self.options |= rounding(setting.device)
 
     def prepare(self, feed: Feed) -> Callable[[], Any]:  # noqa: ARG002 - the subject's own sample, which has its containers
         """The call alone."""

@@ -54,6 +54,8 @@ class OnnxRuntimeSession:
             "intra_op_threads": setting.threads,
             "onnxruntime": onnxruntime.__version__,
         }
+        rounded = self._session.get_provider_options().get(provider, {}).get("use_tf32")
+        self.options |= {"use_tf32": rounded} if rounded is not None else {}
 
     def prepare(self, feed: Feed) -> Callable[[], Any]:
         """`InferenceSession.run` alone."""

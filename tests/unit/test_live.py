@@ -146,3 +146,16 @@ def test_a_port_runs_here_for_a_debugger(monkeypatch):
     assert opened == []
     assert verify(nn.Linear(2, 2), X, targets=["torchscript"], in_process=True).passed
     assert opened == [os.getpid()]
+
+
+def test_a_gpus_shorter_products_are_recorded(monkeypatch):
+    """Whether TF32 is on is part of what was proven; reading it needs no GPU."""
+    from pytest_modelport.artifact import Manifest
+    from pytest_modelport.setting import Setting
+    from pytest_modelport.torchcall import TorchSession
+
+    manifest = Manifest("torchscript", "torchscript", "model.pt", "natural", (), ())
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    gpu = TorchSession(nn.ReLU(), manifest, Setting("cuda:0")).options
+    assert (gpu["matmul_tf32"], gpu["cudnn_tf32"]) == (False, False)
+    assert "cudnn_tf32" not in TorchSession(nn.ReLU(), manifest, Setting()).options
