@@ -209,9 +209,11 @@ class Bench:
                 self.__dict__["artifact"] = self.artifact.opened(self.route.id, session.options)
             yield session
 
-    def beside(self, other: Artifact) -> Opened:
-        """Another artifact opened as the route's own is, in the same process where that is a clean room. Raises `Stopped`."""
-        return self._opened(other, self.runtime, self.environment)
+    def beside(self, other: Artifact, environment: str = "") -> Opened:
+        """Another artifact opened as the route's own is, in the same process where that is a clean room, or in another
+        environment. Raises `Stopped`.
+        """
+        return self._opened(other, self.runtime, environment or self.environment)
 
     @contextlib.contextmanager
     def _opened(self, artifact: Artifact, opener: str, environment: str) -> Iterator[RemoteSession | LocalSession]:

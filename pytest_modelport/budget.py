@@ -24,18 +24,25 @@ _KNOWN = ("p50_ms", "p95_ms", "p99_ms", "load_ms", "first_ms", "speedup_vs_eager
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """The last release. folder: its artifacts by route. environment: where they are opened; empty: where the new ones are."""
+
+    folder: Path
+    environment: str = ""
+
+
+@dataclass(frozen=True)
 class Latency:
     """percentiles: milliseconds that each may take, by share (0.95). speedup: how many times as fast as eager it must be.
 
-    regression: how many times as long as the last release's artifact it may take (1.05). baseline: the folder that has it, by
-    route. load_ms, first_ms: milliseconds to open the artifact, and of the first call. batch: sizes of the dim `batch` to
-    report.
+    regression: how many times as long as the last release's artifact it may take (1.05). baseline: the release that has it.
+    load_ms, first_ms: milliseconds to open the artifact, and of the first call. batch: sizes of the dim `batch` to report.
     """
 
     percentiles: Mapping[float, float] = field(default_factory=dict)
     speedup: float | None = None
     regression: float | None = None
-    baseline: Path | None = None
+    baseline: Baseline | None = None
     load_ms: float | None = None
     first_ms: float | None = None
     batch: tuple[int, ...] = ()
@@ -77,7 +84,7 @@ Given = Mapping[str, Any] | None
 
 
 def budgets_of(
-    latency: Given = None, size: Given = None, memory: Given = None, quality: Given = None, baseline: Path | None = None
+    latency: Given = None, size: Given = None, memory: Given = None, quality: Given = None, baseline: Baseline | None = None
 ) -> Budgets:
     """Budgets as a user writes them: latency as `latency_of`, size `{"mb": 5, "parameters": 1e6}`, memory `{"mb": 200}`,
     quality as `quality_of`.
@@ -99,7 +106,7 @@ def _read(name: str, given: Given, known: tuple[str, ...]) -> dict[str, float]:
     return {key: _positive(f"{name} {key}", value) for key, value in (given or {}).items()}
 
 
-def latency_of(given: Mapping[str, Any] | None, baseline: Path | None = None) -> Latency:
+def latency_of(given: Mapping[str, Any] | None, baseline: Baseline | None = None) -> Latency:
     """What calls may take: `{"p95_ms": 5, "load_ms": 300, "speedup_vs_eager": 1.3, "max_regression": "5%"}`.
 
     Raises `UsageError`.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytest_modelport.budget import budgets_of
+from pytest_modelport.budget import Baseline, budgets_of
 from pytest_modelport.case import Case, hooks_of
 from pytest_modelport.environments import Environment, declared, require
 from pytest_modelport.errors import UsageError
@@ -131,7 +131,7 @@ def _workspace(workdir: str | Path | None, environments: Mapping[str, Environmen
         raise UsageError(f"workdir {workdir} cannot be used: {error.strerror}") from error
 
 
-def _release(baseline: str | Path | None) -> Path | None:
+def _release(baseline: str | Path | None) -> Baseline | None:
     if baseline is not None and not Path(baseline).is_dir():
         raise UsageError(f"baseline {str(baseline)!r} is no folder: give the one with the last release's artifacts by route")
-    return Path(baseline) if baseline is not None else None
+    return Baseline(Path(baseline)) if baseline is not None else None

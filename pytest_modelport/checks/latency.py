@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pytest_modelport import artifact
+from pytest_modelport import artifact, shelf
 from pytest_modelport.bench import Bench
 from pytest_modelport.budget import ALPHA
 from pytest_modelport.cleanroom.room import RoomEnded
+from pytest_modelport.contract import is_live
 from pytest_modelport.isolate import forks
 from pytest_modelport.measuring import Runs, Timed, milliseconds, paired, runs, warm_up
 from pytest_modelport.release import place
@@ -188,7 +189,9 @@ def _against_release(bench: Bench, port: Timed, old: Timed) -> Verdict:
     wanted = bench.case.budgets.latency.regression or 1.0
     test = paired(port, old, wanted, ALPHA, _SECONDS, bench.case.seed)
     low, high = test.interval
-    word = f"takes {test.ratio:.3g}x as long as the last release ({low:.3g} to {high:.3g})"
+    assert bench.case.budgets.latency.baseline is not None
+    where = bench.case.budgets.latency.baseline.environment
+    word = f"takes {test.ratio:.3g}x as long as the last release{f' in {where}' if where else ''} ({low:.3g} to {high:.3g})"
     return _compared(bench, test, word, f"{wanted:g}x", {**_evidence(test), "ratio": round(test.ratio, 4), "budget": wanted})
 
 
@@ -207,12 +210,12 @@ def _compared(bench: Bench, test: SignTest, word: str, limit: str, evidence: dic
 
 def _since_release(bench: Bench, port: Timed) -> Iterator[Verdict]:
     """The last release's artifact of this route, opened as this one is and called beside it. Raises `Stopped`."""
-    home = bench.case.budgets.latency.baseline
-    if home is None:
+    last = bench.case.budgets.latency.baseline
+    if last is None:
         reason = "max_regression not asked: no last release; give --modelport-baseline=DIR (none for the first one)"
         yield bench.verdict("latency", Stage.BUDGET, Outcome.SKIPPED, reason)
         return
-    folder = place(home, bench.route)
+    folder = place(last.folder, bench.route)
     if not (folder / artifact.MANIFEST).is_file():
         yield bench.verdict("latency", Stage.BUDGET, Outcome.PASSED, f"new: no last release to be slower than in {folder}")
         return
@@ -220,6 +223,17 @@ def _since_release(bench: Bench, port: Timed) -> Iterator[Verdict]:
         old = artifact.load(folder)
     except artifact.CorruptArtifact as error:
         raise Stopped(Stage.BUDGET, Outcome.ERROR, f"the last release's artifact is not what was released: {error}") from None
-    with bench.beside(old) as session:
+    if last.environment and (why := _unusable(bench, last.environment)):
+        yield bench.verdict("latency", Stage.BUDGET, Outcome.SKIPPED, why)
+        return
+    with bench.beside(old, last.environment) as session:
         _ready(bench, session)
         yield _twice(lambda: _against_release(bench, port, session))
+
+
+def _unusable(bench: Bench, name: str) -> str:
+    """Why the last release cannot be opened in an environment of its own; empty when it can."""
+    if is_live(shelf.runtime(bench.runtime)):
+        return f"max_regression not asked: {bench.runtime} runs in this process, not in environment {name}"
+    there = bench.workspace.environment(name)
+    return "" if there.packages else f"max_regression not asked: environment {name} is not there: modelport env create {name}"

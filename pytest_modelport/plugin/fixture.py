@@ -185,10 +185,11 @@ class Modelport:
 
     def _limits(self, given: Mapping[str, Any]) -> Budgets:
         """The marker's budgets, and those of the call where it has any."""
-        from pytest_modelport.budget import budgets_of
+        from pytest_modelport.budget import Baseline, budgets_of
 
         said = {name: value for name, value in given.items() if value is not None}
-        last = self._home(self._settings.baseline) if self._settings.baseline else None
+        whole = self._settings.baseline
+        last = Baseline(self._home(whole.folder), whole.environment) if whole else None
         return budgets_of(**{**self._portable.budgets, **said}, baseline=last)
 
     def _home(self, release: Path) -> Path:

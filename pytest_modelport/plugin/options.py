@@ -97,8 +97,9 @@ def _add_budgets(group: Any) -> None:
     )
     group.addoption(
         "--modelport-baseline",
-        metavar="DIR",
-        help="the last release, or none: its artifacts are timed beside the new ones where a budget says max_regression",
+        metavar="DIR[@ENV]",
+        help="the last release, or none: its artifacts are timed beside the new ones where a budget says max_regression; in "
+        "an environment of their own where one is named",
     )
     group.addoption(
         "--modelport-release",

@@ -11,6 +11,7 @@ import pytest
 from pytest_modelport.plugin.gathering import is_worker
 
 if TYPE_CHECKING:
+    from pytest_modelport.budget import Baseline
     from pytest_modelport.route import Route
 
 #: What `--modelport-baseline` is for the first release.
@@ -54,16 +55,25 @@ def _hold(config: pytest.Config, made: Path, given: str) -> None:
     config.add_cleanup(end)
 
 
-def last(config: pytest.Config) -> Path | None:
-    """The release to compare with. Raises `pytest.UsageError` for a folder that holds none."""
+def last(config: pytest.Config) -> Baseline | None:
+    """The release to compare with, `DIR` or `DIR@ENVIRONMENT`. Raises `pytest.UsageError` for a folder that holds none."""
     given = config.getoption("modelport_baseline")
     if not given:
         return None
+    from pytest_modelport.budget import Baseline
+    from pytest_modelport.environments import declared, environment
+    from pytest_modelport.errors import UsageError
     from pytest_modelport.release import ENTRY
 
-    if given != NONE and not (Path(given) / ENTRY).is_file():
-        raise pytest.UsageError(f"--modelport-baseline: no release in {given}; write {NONE} for the first one")
-    return Path(given)
+    folder, name = given, ""
+    if "@" in given and not Path(given).exists():
+        folder, _, name = given.rpartition("@")
+    if folder != NONE and not (Path(folder) / ENTRY).is_file():
+        raise pytest.UsageError(f"--modelport-baseline: no release in {folder}; write {NONE} for the first one")
+    try:
+        return Baseline(Path(folder), environment(name, declared(config.rootpath)).name if name else "")
+    except UsageError as error:
+        raise pytest.UsageError(f"--modelport-baseline: {error}") from None
 
 
 def write_artifacts(proven: list[tuple[Path, Route, Path, dict[str, str]]]) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_modelport.budget import Baseline
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Settings:
     only: tuple[str, ...] | None
     targets: tuple[str, ...]
     benchmark: bool
-    baseline: Path | None
+    baseline: Baseline | None
     release: Path | None
     reports: tuple[Path, ...]
     shard: str

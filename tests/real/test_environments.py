@@ -168,3 +168,34 @@ def test_what_the_index_does_not_have_ends_with_the_installers_own_word(project)
         installing.create(wanted, lambda _: None)
     assert Path(wanted.python).exists()
     assert wanted.packages == {}
+
+
+TIMED = """
+import pytest, torch
+from torch import nn
+
+@pytest.mark.portable(targets=["onnx(opset=18)"], latency={"max_regression": "90%"})
+def test_net(modelport):
+    torch.manual_seed(0)
+    modelport(nn.Sequential(*[nn.Linear(256, 256) for _ in range(20)]).eval(), torch.ones(32, 256))
+"""
+
+
+def test_the_last_release_is_timed_in_the_environment_it_was_served_in(project):
+    """So that a runtime's own regression is seen, which both artifacts share."""
+    (project / "test_timed.py").write_text(TIMED)
+    leave = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_ADDOPTS")
+    environment = {key: value for key, value in os.environ.items() if key not in leave} | {"COLUMNS": "200"}
+
+    def run(*options):
+        command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *options, "test_timed.py"]
+        return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+
+    first = run("--modelport-baseline=none", "--modelport-release=first")
+    assert "1 passed" in first.stdout, first.stdout
+    second = run("--modelport-baseline=first@production")
+    assert "as long as the last release in production (" in second.stdout, second.stdout
+    absent = run("--modelport-baseline=first@later")
+    assert "environment later is not there: modelport env create later" in absent.stdout, absent.stdout
+    assert "unknown environment 'sometime'" in run("--modelport-baseline=first@sometime").stderr
+    assert "no release in second" in run("--modelport-baseline=second@production").stderr

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from pytest_modelport import Outcome, Route, Stage, UsageError, verify
-from pytest_modelport.budget import Latency, budgets_of, latency_of
+from pytest_modelport.budget import Baseline, Latency, budgets_of, latency_of
 from pytest_modelport.measuring import Runs, paired, runs, warm_up
 from pytest_modelport.release import add, place
 from pytest_modelport.sequential import Side
@@ -170,7 +170,7 @@ def test_the_last_releases_artifact_is_run_beside_the_new_one(prove, tmp_path):
     first = prove(["onnx"], slow(3), X, checks=("parity",))
     add(tmp_path, route, first.verdicts[0].evidence["artifact"], {})
     before = (place(tmp_path, route) / "manifest.json").read_bytes()
-    budget = budgets_of({"max_regression": "20%"}, baseline=tmp_path)
+    budget = budgets_of({"max_regression": "20%"}, baseline=Baseline(tmp_path))
     same, slower = (prove(["onnx"], slow(times), X, checks=ASKED, budgets=budget).verdicts[2] for times in (3, 6))
     assert same.outcome in (Outcome.PASSED, Outcome.INCONCLUSIVE), same
     assert slower.outcome is Outcome.FAILED
@@ -186,7 +186,7 @@ def test_without_a_last_release_a_regression_is_not_asked(prove, tmp_path):
     budget = {"max_regression": "20%"}
     unknown = prove(["torchscript"], slow(1), X, checks=ASKED, budgets=budgets_of(budget)).verdicts[2]
     assert (unknown.outcome, unknown.reason[:27]) == (Outcome.SKIPPED, "max_regression not asked: n")
-    new = prove(["torchscript"], slow(1), X, checks=ASKED, budgets=budgets_of(budget, baseline=tmp_path)).verdicts[2]
+    new = prove(["torchscript"], slow(1), X, checks=ASKED, budgets=budgets_of(budget, baseline=Baseline(tmp_path))).verdicts[2]
     assert (new.outcome, new.reason[:29]) == (Outcome.PASSED, "new: no last release to be sl")
 
 
