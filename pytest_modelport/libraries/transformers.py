@@ -28,7 +28,7 @@ _ORDINARY = 100
 #: What `tiny` makes of a config's fields: a pattern for whole names, and the largest value left.
 _TINY: tuple[tuple[str, int], ...] = (
     (r"vocab_size|\w+_vocab_size|codebook_size", _VOCABULARY),
-    (r"(\w+_)?(num_layers|n_layers?|num_blocks|layers|depth|num_\w*layers)", 2),
+    (r"(?!num_feat_extract_)(\w+_)?(num_layers|n_layers?|num_blocks|layers|depth|num_\w*layers)", 2),
     (r"(\w*_)?(num_key_value_heads|num_kv_heads|n_kv_heads?|kv_heads)", 2),
     (r"(\w*_)?(attention_heads|heads|n_heads?|num_\w*heads)", 4),
     (r"head_dim|d_kv|v_head_dim|\w+_head_dim|rotary_dim", 8),
