@@ -132,13 +132,19 @@ class Bench:
         """A verdict about this route, with what is known about the subject and the artifact among its notes."""
         made, reference = self.__dict__.get("artifact"), self.__dict__.get("reference")
         about = (*self.case.notes, *(reference.notes if reference else ()), *(made.manifest.notes if made else ()), *notes)
+        found, noted = {**self.place, **(evidence or {})}, tuple(dict.fromkeys(about))
+        return Verdict(self.route, check, stage, outcome, reason, found, noted, subject=self.case.name)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Evidence of which artifact a verdict is about, and how it was opened: that is what a release takes."""
+        made: Artifact | None = self.__dict__.get("artifact")
         place: dict[str, Any] = {"artifact": str(made.folder)} if made else {}
         if self.environment:
             place["environment"] = self.workspace.environment(self.environment).summary
         if made and (session := made.manifest.sessions.get(self.route.id)):
             place["session"] = dict(session)
-        found, noted = {**place, **(evidence or {})}, tuple(dict.fromkeys(about))
-        return Verdict(self.route, check, stage, outcome, reason, found, noted, subject=self.case.name)
+        return place
 
     @cached_property
     def reference(self) -> Reference:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import io
+import json
 import pickletools
 import re
 import socket
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pytest_modelport.expressions import odd
 
 #: What torch's own files make when they are read; anything else can run whatever it likes.
 _HARMLESS = re.compile(
@@ -26,12 +32,18 @@ _HARMLESS = re.compile(
     r"|builtins (set|frozenset|complex|bytearray|slice|range)"
     r"|_codecs encode)"
 )
-#: An archive whose members are so many times larger than itself is a trap.
-_BOMB = 1000
+#: An archive whose members are so many times larger than itself is a trap: torch's own are not compressed.
+_BOMB = 10
 _LARGE = 1 << 30
 _NESTED = 2
-#: Whatever is called so is read as one.
-_PICKLES = (".pkl", ".pickle")
+#: Whatever is called so is opened as a pickle, or as an archive with one.
+_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt")
+#: The same among a program's constants (torch/export/pt2_archive/constants.py).
+_OBJECTS = re.compile(r"(custom|opaque)_obj_\d*")
+#: How an archive begins: what begins otherwise and ends like one is read by some as the one and by others as the other.
+_ARCHIVE = (b"PK\x03\x04", b"PK\x05\x06")
+#: Pickles at the head of what torch.save wrote before it wrote archives: the numbers of its format, the value, its keys.
+_LEGACY = 5
 
 
 def dangers(folder: Path) -> list[str]:
@@ -47,11 +59,17 @@ def dangers(folder: Path) -> list[str]:
     return found
 
 
-def _file(data: bytes, name: str, depth: int) -> Iterator[str]:
-    if zipfile.is_zipfile(io.BytesIO(data)):
+def _file(data: bytes, name: str, depth: int, pickled: bool = False) -> Iterator[str]:  # noqa: FBT001, FBT002
+    """pickled: it will be read as a pickle, whatever its name."""
+    strict = pickled or name.endswith(_PICKLES) or _OBJECTS.fullmatch(PurePosixPath(name).name) is not None
+    if data.startswith(_ARCHIVE) and zipfile.is_zipfile(io.BytesIO(data)):
         yield from _archive(data, depth) if depth < _NESTED else ["an archive in an archive in an archive"]
-    elif name.endswith(_PICKLES) or _is_pickle(data):
+    elif strict and data:
         yield from _pickle(data)
+    elif data[:1] == b"\x80" and data[1:2] <= b"\x05":  # a pickle, or numbers that begin like one
+        yield from (f"its pickle calls {name}" for name in _strange(data))
+    elif name.endswith(".json") and "models/" in name:
+        yield from odd(data)
 
 
 def _archive(data: bytes, depth: int) -> Iterator[str]:
@@ -62,38 +80,68 @@ def _archive(data: bytes, depth: int) -> Iterator[str]:
             if size > _LARGE and size > _BOMB * len(data):
                 yield f"unpacks to {size / 1e9:.3g} GB, {size / len(data):.0f} times its size"
                 return
+            pickled = _pickled(archive)
             for member in members:
                 place = PurePosixPath(member.filename.replace("\\", "/"))
                 if place.is_absolute() or ".." in place.parts:
                     yield f"its member {member.filename!r} lies outside of it"
                 elif member.file_size:
-                    inner = _file(archive.read(member), member.filename, depth + 1)
+                    inner = _file(archive.read(member), member.filename, depth + 1, place.name in pickled)
                     yield from (f"{member.filename}: {said}" for said in inner)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError) as error:
         yield f"is a broken archive: {error}"
 
 
-def _is_pickle(data: bytes) -> bool:
-    return data[:1] == b"\x80" and len(data) > 2 and data[1] <= 5 and data.rstrip(b"\0")[-1:] == b"."
+def _pickled(archive: zipfile.ZipFile) -> set[str]:
+    """Members that a program's lists of weights and constants have read as pickles."""
+    found = set()
+    for name in archive.namelist():
+        if name.endswith("_config.json"):
+            with contextlib.suppress(ValueError, RecursionError):
+                found |= set(_named_pickles(json.loads(archive.read(name))))
+    return found
+
+
+def _named_pickles(document: Any) -> Iterator[str]:
+    config = document.get("config") if isinstance(document, dict) else None
+    for row in config.values() if isinstance(config, dict) else ():
+        if isinstance(row, dict) and row.get("use_pickle"):
+            yield PurePosixPath(str(row.get("path_name"))).name
 
 
 def _pickle(data: bytes) -> Iterator[str]:
     """Names that a pickle would import, and which are none of torch's own."""
     try:
-        for name in sorted(set(_globals(data))):
-            if not _HARMLESS.fullmatch(name):
-                yield f"its pickle calls {name.replace(' ', '.')}"
-    except (ValueError, IndexError, KeyError) as error:
+        found = list(_globals(data))
+    except (ValueError, IndexError, KeyError, UnicodeError) as error:
+        yield from (f"its pickle calls {name}" for name in _strange(data))
         yield f"its pickle cannot be read: {error}"
+        return
+    yield from (f"its pickle calls {name.replace(' ', '.')}" for name in sorted(set(found)) if not _HARMLESS.fullmatch(name))
+
+
+def _strange(data: bytes) -> list[str]:
+    """The same of what may be no pickle: as far as it can be read."""
+    found: set[str] = set()
+    with contextlib.suppress(ValueError, IndexError, KeyError, UnicodeError):
+        for name in _globals(data):
+            found.add(name)
+    return sorted(name.replace(" ", ".") for name in found if not _HARMLESS.fullmatch(name))
 
 
 def _globals(data: bytes) -> Iterator[str]:
-    """`module name` for everything that the pickles in a file import. Raises `ValueError` for one that hides it."""
-    stream = io.BytesIO(data)
-    while True:
-        yield from _imported(stream)
-        if data[stream.tell() : stream.tell() + 1] != b"\x80":  # what follows is no further pickle
-            return
+    """`module name` for everything that the pickles in a file import, one after the other. Raises `ValueError` for one that
+    hides it, and for what is none.
+    """
+    stream, read = io.BytesIO(data), 0
+    while stream.tell() < len(data):
+        try:
+            yield from _imported(stream)
+        except (ValueError, IndexError, KeyError, UnicodeError):
+            if read >= _LEGACY:  # the numbers that torch.save once wrote after its pickles
+                return
+            raise
+        read += 1
 
 
 def _imported(stream: io.BytesIO) -> Iterator[str]:
@@ -146,7 +194,7 @@ def _told(data: bytes) -> Iterator[str]:
 def _says_something(data: bytes) -> bool:
     """Whether stored inputs are more than zeros of their shape."""
     if not zipfile.is_zipfile(io.BytesIO(data)):
-        return any(data) and not _is_pickle(data)
+        return any(data) and data[:1] != b"\x80"
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return any(re.search(r"/data/\d+$", one.filename) and any(archive.read(one)) for one in archive.infolist())
 

@@ -99,7 +99,7 @@ _TORCH_NAMES = {"float": "float32", "double": "float64", "float8_e8m0": "float8_
 
 def _dim(dim: Any) -> int | str | None:
     if dim.HasField("dim_value"):
-        return int(dim.dim_value)
+        return int(dim.dim_value) if dim.dim_value >= 0 else None  # as ONNX Runtime reads -1
     return dim.dim_param or None
 
 

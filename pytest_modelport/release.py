@@ -6,6 +6,7 @@ It is made in a folder beside its own and renamed when it is complete: whatever 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -33,6 +34,10 @@ class Release:
     files: Mapping[str, Mapping[str, Any]]
 
 
+#: Letters of a folder's name.
+_LONGEST = 120
+
+
 def home(release: Path, suite: str, subject: str) -> Path:
     """The folder of one subject's artifacts, in letters that every file system takes. suite: the file of its test."""
     return release / _named(f"{suite}::{subject}")
@@ -57,7 +62,10 @@ def add(home: Path, route: Route, folder: Path, subject: Mapping[str, str]) -> N
     made = Path(tempfile.mkdtemp(dir=wanted.parent, prefix=".new-"))
     try:
         shutil.copytree(folder, made, dirs_exist_ok=True)
-        artifact.write_manifest(made, replace(artifact.load(made).manifest, subject=dict(subject)))
+        manifest = artifact.load(made).manifest
+        if route.id not in manifest.sessions:
+            raise artifact.CorruptArtifact(f"{folder} was never opened by {route.id}: it is not what was verified")
+        artifact.write_manifest(made, replace(manifest, subject=dict(subject)))
         if wanted.exists():  # the test was run again
             shutil.rmtree(wanted)
         made.replace(wanted)
@@ -67,7 +75,18 @@ def add(home: Path, route: Route, folder: Path, subject: Mapping[str, str]) -> N
 
 
 def _named(text: str) -> str:
-    return re.sub(r"[^\w.=@,()+-]", "_", text)
+    """A folder's name. One that had to be changed or cut ends with a hash: no two texts have one name."""
+    plain = re.sub(r"[^\w.=@,()+-]", "_", text.replace("::", "__"), flags=re.ASCII)
+    if plain == text.replace("::", "__") and len(plain) <= _LONGEST and "__" not in text:
+        return plain
+    return f"{plain[:_LONGEST]}-{hashlib.blake2b(text.encode(errors='surrogatepass'), digest_size=4).hexdigest()}"
+
+
+def only_green(made: Path, report: Report) -> None:
+    """Take out artifacts of routes that were green and are not: a test that was run again, or failed in its teardown."""
+    for (suite, subject, route), verdicts in report.items.items():
+        if not worst(verdicts).passed:
+            shutil.rmtree(home(made, suite, subject) / _named(route), ignore_errors=True)
 
 
 def finish(release: Path, report: Report) -> None:
@@ -88,7 +107,7 @@ def _hashed(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         str(path.relative_to(folder)): {"sha256": artifact.sha256(path), "size": path.stat().st_size}
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ENTRY
+        if path.is_file() and path != folder / ENTRY
     }
 
 
@@ -125,6 +144,9 @@ def problems(folder: Path) -> Iterator[str]:
             yield f"{name} is not the file that was verified (sha256 differs)"
     items = found.report.items.items()
     green = {(_named(f"{suite}::{subject}"), _named(route)) for (suite, subject, route), all_ in items if worst(all_).passed}
+    kept = {Path(name).parts[:2] for name in found.files}
     for name in found.files:
         if Path(name).parts[:2] not in green:
             yield f"{name} belongs to no route that passed"
+    for home_, route in sorted(green - kept):
+        yield f"{home_}/{route} is not there, and its route passed"

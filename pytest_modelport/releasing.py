@@ -71,7 +71,8 @@ def _gate(options: argparse.Namespace) -> int:
     if options.write is not None:
         checked(options.write)
     new, old = read(options.new), read(options.baseline) if options.baseline is not None else None
-    policy = policy_of(configured(Path.cwd()).get("gate", {}))
+    given = configured(Path.cwd()).get("gate")
+    policy = policy_of(given or {})
     code, changes = decided(new, old, policy, dt.datetime.now(dt.timezone.utc).date())
     broken = list(release.problems(options.new)) if options.new.is_dir() else []
     if broken:
@@ -80,13 +81,14 @@ def _gate(options: argparse.Namespace) -> int:
         sign = " " if change.outcome is Outcome.PASSED else "?" if code is Exit.INCONCLUSIVE else "!"
         print(f"{sign} {change.kind:<11} {change.said}")
     if options.write is not None:
-        _write(options.write, new, [(change.kind, change.said) for change in changes])
+        _write(options.write, new, [(change.kind, change.said) for change in changes], passed=code is Exit.PASSED)
     words = {
         Exit.PASSED: "passed",
         Exit.FAILED: "failed",
         Exit.INCONCLUSIVE: "not decided: run what was skipped or undecided again",
     }
-    print(f"gate {words[code]}: {len(new.items)} routes")
+    without = "" if given else f"; without a policy: no [tool.modelport.gate] from {Path.cwd()} upwards"
+    print(f"gate {words[code]}: {len(new.items)} routes{without}")
     return int(code)
 
 
@@ -94,19 +96,19 @@ def _merge(options: argparse.Namespace) -> int:
     checked(options.target)
     report = merged([read(path) for path in options.reports])
     _write(options.target, report)
-    print(f"{len(options.reports)} reports, {len(report.items)} routes: {'passed' if report.passed else 'not passed'}")
-    return 0 if report.passed else 1
+    print(f"{len(options.reports)} reports, {len(report.items)} routes: {'passed' if report.as_expected else 'not passed'}")
+    return 0 if report.as_expected else 1
 
 
 def _report(options: argparse.Namespace) -> int:
     checked(options.target)
     report = read(options.report)
     _write(options.target, report)
-    return 0 if report.passed else 1
+    return 0 if report.as_expected else 1
 
 
-def _write(path: Path, report: Report, changes: list[tuple[str, str]] | None = None) -> None:
+def _write(path: Path, report: Report, changes: list[tuple[str, str]] | None = None, *, passed: bool | None = None) -> None:
     try:
-        written(path, report, changes or ())
+        written(path, report, changes or (), passed)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error

@@ -12,31 +12,33 @@ from pytest_modelport.verdict import Report
 
 #: What is otherwise than in the last release: kind and words.
 Changes = Sequence[tuple[str, str]]
+#: A decision that goes beyond the report: the gate's. None: what the verdicts say.
+Passed = bool | None
 
 
-def _json(report: Report, changes: Changes) -> str:  # noqa: ARG001
+def _json(report: Report, changes: Changes, passed: Passed) -> str:  # noqa: ARG001
     return report.to_json() + "\n"
 
 
-def _html(report: Report, changes: Changes) -> str:
+def _html(report: Report, changes: Changes, passed: Passed) -> str:
     from pytest_modelport.reports.html import render
 
-    return render(report, changes)
+    return render(report, changes, passed=passed)
 
 
-def _markdown(report: Report, changes: Changes) -> str:
+def _markdown(report: Report, changes: Changes, passed: Passed) -> str:
     from pytest_modelport.reports.markdown import render
 
-    return render(report, changes) + "\n"
+    return render(report, changes, passed=passed) + "\n"
 
 
-def _badge(report: Report, changes: Changes) -> str:  # noqa: ARG001
+def _badge(report: Report, changes: Changes, passed: Passed) -> str:  # noqa: ARG001
     from pytest_modelport.reports.badge import render
 
     return render(report)
 
 
-FORMS: dict[str, Callable[[Report, Changes], str]] = {".json": _json, ".html": _html, ".md": _markdown, ".svg": _badge}
+FORMS: dict[str, Callable[[Report, Changes, Passed], str]] = {".json": _json, ".html": _html, ".md": _markdown, ".svg": _badge}
 
 
 def checked(path: Path) -> Path:
@@ -46,12 +48,12 @@ def checked(path: Path) -> Path:
     return path
 
 
-def written(path: Path, report: Report, changes: Changes = ()) -> None:
+def written(path: Path, report: Report, changes: Changes = (), passed: Passed = None) -> None:
     """Write the report, whole or not at all. Raises `OSError`."""
-    text = FORMS[path.suffix](report, changes)
+    text = FORMS[path.suffix](report, changes, passed)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".report-")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)

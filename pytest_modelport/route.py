@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: In place of a target, where a test or a part of a run is missing.
+MISSING = "missing"
 #: What a test or command that names no target is about.
 DEFAULT_TARGETS = ("onnx", "torchscript", "torch_export")
 

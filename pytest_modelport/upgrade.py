@@ -16,11 +16,12 @@ _OPEN = (Outcome.SKIPPED, Outcome.INCONCLUSIVE)
 
 @dataclass(frozen=True)
 class Row:
-    """One route, before and after. None where it was not in the run."""
+    """One route, before and after. None where it was not in the run. lost: checks that were asked before and were not after."""
 
     key: Key
     before: Verdict | None
     after: Verdict | None
+    lost: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -30,6 +31,8 @@ class Row:
         if self.before is None:
             return "new" if self.after.passed else "worse"
         old, new = self.before.outcome, self.after.outcome
+        if self.lost and new is Outcome.PASSED:
+            return "worse"
         if old.severity == new.severity:
             same = self.after.passed or cause(self.before) == cause(self.after)
             return "same" if same else "otherwise"
@@ -62,7 +65,7 @@ class Upgrade:
         found: dict[str, tuple[Row, ...]] = {}
         for row in self.rows:
             if row.kind in ("worse", "open", "otherwise") and row.after is not None:
-                said = cause(row.after)
+                said = f"no longer asked: {', '.join(row.lost)}" if row.lost and row.after.passed else cause(row.after)
                 found[said] = (*found.get(said, ()), row)
         return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
@@ -70,7 +73,11 @@ class Upgrade:
 def compared(before: Report, after: Report) -> Upgrade:
     """Every route of either run, those that are worse first."""
     old, new = _decisive(before), _decisive(after)
-    rows = [Row(key, old.get(key), new.get(key)) for key in dict.fromkeys((*old, *new))]
+    asked = [{key: {one.check for one in all_} for key, all_ in report.items.items()} for report in (before, after)]
+    rows = [
+        Row(key, old.get(key), new.get(key), tuple(sorted(asked[0].get(key, set()) - asked[1].get(key, set()) - {"test"})))
+        for key in dict.fromkeys((*old, *new))
+    ]
     order = ("worse", "gone", "open", "otherwise", "better", "new", "same")
     names = sorted(before.environment.keys() | after.environment.keys())
     versions = ((name, before.environment.get(name, "nothing"), after.environment.get(name, "nothing")) for name in names)

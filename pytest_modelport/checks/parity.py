@@ -24,6 +24,7 @@ def run(bench: Bench) -> Iterator[Verdict]:
     if found.passed and bench.reshaped:
         structure = _proven(bench)
         found = fidelity(bench, found) if structure.passed else structure
+        found = replace(found, evidence={**found.evidence, **bench.place})  # what ships is the changed file
     elif found.passed and bench.route != before.route:
         found = _proven(bench)
     yield replace(found, route=bench.route)

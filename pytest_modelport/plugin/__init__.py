@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_modelport.plugin import options
-from pytest_modelport.plugin.gathering import Gatherer, is_worker
+from pytest_modelport.plugin.gathering import Gatherer
 from pytest_modelport.plugin.keys import ATTRIBUTE, CALLS, FIXTURE, MARKER, RELEASED, ROWS, SETTINGS, WORKSPACE, is_portable
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_modelport.plugin.models import prepare
 
         prepare(config)
-    if not is_worker(config):
-        config.pluginmanager.register(Gatherer(config), "modelport-gatherer")
+    config.pluginmanager.register(Gatherer(config), "modelport-gatherer")
 
 
 @pytest.hookimpl(tryfirst=True)

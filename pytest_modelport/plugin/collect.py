@@ -55,7 +55,7 @@ def subject_of(item: pytest.Item) -> str:
     if route is None:
         return item.nodeid
     head, _, parameters = item.nodeid.partition("[")
-    rest = parameters.removesuffix(f"{route.id}]").rstrip("-")
+    rest = parameters.removesuffix(f"{route.id}]").removesuffix("-")
     return f"{head}[{rest}]" if rest else head
 
 

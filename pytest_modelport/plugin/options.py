@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_modelport.plugin.gathering import is_worker
 from pytest_modelport.plugin.releases import last, new
 from pytest_modelport.plugin.settings import Settings
 from pytest_modelport.route import DEFAULT_TARGETS
@@ -158,9 +160,14 @@ def _reports(config: pytest.Config) -> tuple[Path, ...]:
     from pytest_modelport.reporting import checked
 
     try:
-        return tuple(checked(Path(name)) for name in names)
+        paths = tuple(Path(config.invocation_params.dir, checked(Path(name))) for name in names)
     except UsageError as error:
         raise pytest.UsageError(f"--modelport-report: {error}") from None
+    for path in paths if not is_worker(config) else ():  # a former run's, which nobody is to take for this one's
+        if path.is_file():
+            with contextlib.suppress(OSError):
+                path.unlink()
+    return paths
 
 
 def _shard(config: pytest.Config) -> str:
@@ -168,7 +175,7 @@ def _shard(config: pytest.Config) -> str:
     match = re.fullmatch(r"(\d+)/(\d+)", given)
     if given and (match is None or not 1 <= int(match[1]) <= int(match[2])):
         raise pytest.UsageError(f"--modelport-shard is {given!r}: give part and number of parts, 2/4")
-    return given
+    return f"{int(match[1])}/{int(match[2])}" if match else given
 
 
 def _examples(config: pytest.Config) -> int:

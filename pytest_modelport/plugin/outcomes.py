@@ -11,6 +11,7 @@ import pytest
 
 from pytest_modelport.plugin.collect import route_of, subject_of
 from pytest_modelport.plugin.keys import ROWS, SETTINGS, VERDICTS
+from pytest_modelport.route import MISSING, Route
 from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
 
 if TYPE_CHECKING:
@@ -32,11 +33,20 @@ def rows(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
     if report.failed and all(verdict.passed for verdict in found):
         said = call.excinfo.exconly().splitlines()[0] if call.excinfo else "failed"
         found.append(_about(item, Outcome.ERROR, f"the test itself fails in {call.when}: {said}"))
+    elif report.skipped and known is not None and all(verdict.passed for verdict in found):
+        about = _about(item, Outcome.ERROR, f"the test itself fails in {call.when}, around ports that pass")
+        found.append(replace(about, evidence={"xfail": known or "expected"}))
     elif report.skipped and known is None and all(verdict.passed for verdict in found):
         said = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "skipped"
         found.append(_about(item, Outcome.SKIPPED, f"the test is skipped: {said.removeprefix('Skipped: ')}"))
     item.user_properties += [(f"modelport.{v.check}", f"{v.outcome}: {v.reason}") for v in found]
     return [_portable(verdict, item.config.rootpath).to_dict() for verdict in found]
+
+
+def _cut_short(session: pytest.Session, exitstatus: int) -> Verdict:
+    why = session.shouldfail or session.shouldstop or f"pytest ended with {int(exitstatus)}"
+    said = f"the run was ended early, and nobody knows what is left: {why}"
+    return Verdict(Route(MISSING), _TEST, Stage.RUN, Outcome.ERROR, said, subject="the run")
 
 
 def _portable(verdict: Verdict, root: Path) -> Verdict:
@@ -61,6 +71,8 @@ def finish(session: pytest.Session, exitstatus: int) -> None:
     verdicts = [Verdict.from_dict(row) for row in session.config.stash[ROWS]]
     report = Report(tuple(verdicts), {**environment(), **({"shard": settings.shard} if settings.shard else {})})
     complete = exitstatus in _COMPLETE and not (session.shouldfail or session.shouldstop)
+    if not complete and exitstatus != pytest.ExitCode.NO_TESTS_COLLECTED:
+        report = replace(report, verdicts=(*report.verdicts, _cut_short(session, exitstatus)))
     try:
         for path in settings.reports:
             _write(path, report)
@@ -69,7 +81,7 @@ def finish(session: pytest.Session, exitstatus: int) -> None:
         if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
             from pytest_modelport.reports.markdown import render
 
-            with Path(summary).open("a", encoding="utf-8") as file:
+            with Path(summary).open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(render(report) + "\n")
     except OSError as error:
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
@@ -93,9 +105,10 @@ def _release(folder: Path, report: Report, *, complete: bool) -> None:
     import shutil
 
     from pytest_modelport.release import finish as close
-    from pytest_modelport.release import partial
+    from pytest_modelport.release import only_green, partial
 
     if complete and report.verdicts:
+        only_green(partial(folder), report)
         close(folder, report)
     else:
         shutil.rmtree(partial(folder), ignore_errors=True)

@@ -25,7 +25,7 @@ def new(config: pytest.Config) -> Path | None:
         return None
     from pytest_modelport.release import partial
 
-    folder = Path(given)
+    folder = Path(config.invocation_params.dir, given)  # whatever a test changes into
     if is_worker(config):  # the process that started this one has looked
         return folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -71,9 +71,10 @@ def last(config: pytest.Config) -> Baseline | None:
     if folder != NONE and not (Path(folder) / ENTRY).is_file():
         raise pytest.UsageError(f"--modelport-baseline: no release in {folder}; write {NONE} for the first one")
     try:
-        return Baseline(Path(folder), environment(name, declared(config.rootpath)).name if name else "")
+        known = environment(name, declared(config.rootpath)).name if name else ""
     except UsageError as error:
         raise pytest.UsageError(f"--modelport-baseline: {error}") from None
+    return Baseline(Path(config.invocation_params.dir, folder), known)
 
 
 def write_artifacts(proven: list[tuple[Path, Route, Path, dict[str, str]]]) -> None:

@@ -72,9 +72,15 @@ def _table(verdicts: Sequence[Verdict], *, reasons: bool) -> object:
 
 def _groups(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], list[Verdict]]:
     """Verdicts by subject and route, subjects together, in the order they were reached."""
+    verdicts = list(verdicts)
+    suites: dict[str, set[str]] = {}
+    for verdict in verdicts:
+        suites.setdefault(verdict.subject, set()).add(verdict.suite)
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
-        groups.setdefault((verdict.subject, verdict.route.id), []).append(verdict)
+        twice = len(suites[verdict.subject]) > 1  # tests of one name in several files
+        subject = f"{verdict.suite}::{verdict.subject}" if twice else verdict.subject
+        groups.setdefault((subject, verdict.route.id), []).append(verdict)
     subjects = list(dict.fromkeys(subject for subject, _ in groups))
     return dict(sorted(groups.items(), key=lambda item: subjects.index(item[0][0])))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_modelport.cli import main
+from pytest_modelport.verdict import sealed
 
 SUITE = """
 import pytest, torch
@@ -148,6 +149,139 @@ def test_a_run_that_ends_at_its_first_failure_makes_no_release(run, pytester):
     body = SUITE + BROKEN + SUITE.replace("test_sound", "test_later")
     run(body, "--modelport-release=first", "-x").assert_outcomes(passed=2, failed=1)
     assert not (pytester.path / "first").exists()
+
+
+def test_what_ships_is_the_file_that_was_changed_last(run, pytester):
+    import onnx
+
+    body = SUITE.replace('targets=["torchscript", "torch_export"]', 'targets=["onnx"], transforms=["ort_fp16"]')
+    run(body, "--modelport-release=first").assert_outcomes(passed=1)
+    [folder] = pytester.path.glob("first/*/*")
+    stored = onnx.load(folder / "model.onnx").graph.initializer
+    assert {tensor.data_type for tensor in stored} == {onnx.TensorProto.FLOAT16}
+    assert json.loads((folder / "manifest.json").read_text())["transforms"] == ["ort_fp16"]
+
+
+def test_tests_whose_names_are_alike_keep_their_own_files(run, pytester, capsys):
+    body = """
+import pytest, torch
+from torch import nn
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5], ids=["org/a", "org_a", "b", "b-" + 300 * "x"])
+@pytest.mark.portable(targets=["torchscript"])
+def test_net(modelport, size):
+    modelport(nn.Linear(size, size), torch.ones(1, size))
+"""
+    run(body, "--modelport-release=first").assert_outcomes(passed=4)
+    assert len({path.read_bytes() for path in pytester.path.glob("first/*/*/model.pt")}) == 4
+    assert main(["release", "verify", "first"]) == 0
+
+
+def test_a_release_is_written_where_the_run_began(run, pytester, capsys):
+    body = SUITE.replace(
+        "def test_sound(modelport):", "def test_sound(modelport, tmp_path, monkeypatch):\n    monkeypatch.chdir(tmp_path)"
+    )
+    run(body, "--modelport-release=first", "--modelport-report=first.json").assert_outcomes(passed=2)
+    assert len(list(pytester.path.glob("first/*/*/manifest.json"))) == 2
+    assert (pytester.path / "first.json").exists()
+
+
+def test_a_green_route_without_its_file_is_told(released, capsys):
+    shutil.rmtree(released / "test_it.py__test_sound/torchscript-cpu")
+    document = json.loads((released / "release.json").read_text())
+    files = {name: row for name, row in document["files"].items() if "torchscript" not in name}
+    body = {key: value for key, value in document.items() if key != "sha256"} | {"files": files}
+    (released / "release.json").write_text(json.dumps(sealed(body)))
+    assert main(["release", "verify", "first"]) == 1
+    assert "torchscript-cpu is not there, and its route passed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)])
+def test_tests_that_nobody_heard_of_are_not_green(run, pytester, capsys, workers):
+    pytester.makepyfile(test_skipped="import pytest\nportable = pytest.importorskip('surely_not_here')")
+    pytester.makepyfile(test_broken="import surely_not_here  # modelport")
+    pytester.makepyfile(test_unrelated="import pytest\npytest.importorskip('surely_not_here')")
+    pytester.makepyfile(test_sound=SUITE)
+    options = ("--modelport-report=all.json", "--continue-on-collection-errors", *workers)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+    assert main(["gate", "all.json"]) == 1
+    out = capsys.readouterr().out
+    assert "its tests could not be collected" in out
+    assert "the whole file is skipped: could not import 'surely_not_here'" in out
+    assert "test_unrelated" not in out
+
+
+def test_a_test_whose_worker_died_is_not_green(run, pytester, capsys):
+    pytest.importorskip("xdist")
+    body = (
+        SUITE
+        + """
+@pytest.mark.portable(targets=["torchscript"])
+def test_dies(modelport):
+    import os
+    os._exit(3)
+"""
+    )
+    run(body, "--modelport-report=all.json", "-n2", inline=False)
+    assert main(["gate", "all.json"]) == 1
+    assert "test_dies" in capsys.readouterr().out
+
+
+def test_a_report_of_a_run_that_was_cut_short_is_red(run, pytester, capsys):
+    body = SUITE + "\ndef test_other():\n    assert False\n" + BROKEN
+    run(body, "--modelport-report=all.json", "-x")
+    assert main(["gate", "all.json"]) == 1
+    assert "the run was ended early" in capsys.readouterr().out
+
+
+def test_what_fails_as_expected_around_a_green_port_is_not_proven(run, pytester, capsys):
+    body = (
+        SUITE
+        + """
+@pytest.mark.xfail(strict=True, reason="known")
+@pytest.mark.portable(targets=["onnx"])
+def test_expected(modelport):
+    modelport(nn.ReLU(), torch.ones(3))
+    assert False
+
+@pytest.mark.xfail(run=False, reason="not now")
+@pytest.mark.portable(targets=["onnx"])
+def test_not_run(modelport): pass
+"""
+    )
+    run(body, "--modelport-report=all.json")
+    verdicts = json.loads((pytester.path / "all.json").read_text())["verdicts"]
+    assert {one["subject"]: one["outcome"] for one in verdicts} == {
+        "test_sound": "passed",
+        "test_expected": "error",
+        "test_not_run": "error",
+    }
+    assert main(["gate", "all.json"]) == 0
+    (pytester.path / "pyproject.toml").write_text('[tool.modelport.gate]\nrequire = ["onnx"]\n')
+    assert main(["gate", "all.json", "--write", "page.html"]) == 1
+    assert "<title>Modelport: not passed" in (pytester.path / "page.html").read_text()
+
+
+def test_words_that_no_encoding_has_do_not_lose_the_report(run, pytester):
+    body = (
+        SUITE
+        + """
+@pytest.mark.portable(targets=["torchscript"])
+def test_odd(modelport):
+    raise ValueError("\\udcff")
+"""
+    )
+    run(body, "--modelport-report=all.html", "--modelport-report=all.json")
+    verdicts = json.loads((pytester.path / "all.json").read_text())["verdicts"]
+    assert {one["subject"] for one in verdicts} == {"test_sound", "test_odd"}
+    assert (pytester.path / "all.html").exists()
+
+
+def test_a_report_of_a_former_run_is_not_taken_for_this_ones(run, pytester):
+    run(SUITE, "--modelport-report=all.json")
+    assert (pytester.path / "all.json").exists()
+    assert run(SUITE, "--modelport-report=all.json", "no_such_file.py", inline=False).ret == 4
+    assert main(["gate", "all.json"]) == 1
 
 
 def test_two_runs_do_not_write_one_release(run, pytester):

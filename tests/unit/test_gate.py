@@ -136,6 +136,37 @@ def test_a_required_target_must_pass():
     assert decide(report(verdict()), require=["onnx"])[0] is Exit.PASSED
 
 
+def test_a_check_that_a_red_route_did_not_reach_is_not_missing():
+    row = {"routes": "onnx*", "until": "2026-12-31", "reason": "known"}
+    old = report(verdict("torchscript"), verdict(), verdict(check="weights"))
+    code, said = decide(report(verdict("torchscript"), verdict(outcome=Outcome.UNSUPPORTED)), old, may_fail=[row])
+    assert code is Exit.PASSED, said
+
+
+def test_a_test_that_was_mended_has_no_verdict_of_its_own_any_more():
+    old = report(verdict(), verdict(check="test", outcome=Outcome.ERROR))
+    code, said = decide(report(verdict()), old)
+    assert (code, said) == (Exit.PASSED, ["fixed: test_it.py::test_net onnx-cpu was error and passes now"])
+
+
+def test_what_a_test_expects_excuses_nothing_else():
+    green, known = verdict("torchscript"), verdict(outcome=Outcome.ERROR, xfail="known")
+    other = verdict(check="test", outcome=Outcome.ERROR)
+    assert decide(report(green, known))[0] is Exit.PASSED
+    assert decide(report(green, known, other))[0] is Exit.FAILED
+    assert decide(report(green, other, known))[0] is Exit.FAILED
+
+
+def test_of_several_excuses_the_longest_counts():
+    rows = [
+        {"routes": "*", "until": "2026-01-01", "reason": "long ago"},
+        {"routes": "onnx*", "until": dt.datetime(2026, 12, 31), "reason": "known"},
+    ]
+    failed = report(verdict("torchscript"), verdict(outcome=Outcome.FAILED))
+    assert decide(failed, may_fail=rows)[0] is Exit.PASSED
+    assert decide(failed, may_fail=rows[:1])[0] is Exit.FAILED
+
+
 @pytest.mark.parametrize(
     ("policy", "said"),
     [

@@ -81,6 +81,13 @@ def test_routes_that_fail_together_are_told_together():
     assert text.endswith("9 routes: 9 worse")
 
 
+def test_a_check_that_is_not_asked_any_more_is_worse():
+    weights = Verdict(Route("onnx"), "weights", Stage.COMPARE, Outcome.PASSED, "", subject="test_net", suite="test_it.py")
+    found = upgrade([verdict(), weights], [verdict()])
+    assert found.outcome is Outcome.FAILED
+    assert list(found.causes) == ["no longer asked: weights"]
+
+
 def test_figures_do_not_make_a_cause():
     one, two = (verdict(outcome=Outcome.FAILED, reason=f"'{name}' is wrong: error is {n}x") for name, n in (("a", 3), ("b", 4)))
     assert cause(one) == cause(two)

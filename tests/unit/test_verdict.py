@@ -111,6 +111,16 @@ def test_a_document_edited_by_hand_is_refused():
         Report.from_json(json.dumps(document))
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{"schema": 1, "x": NaN}', "9" * 5000, "[" * 100_000, json.dumps(sealed({"schema": 1}))],
+    ids=["nan", "a long number", "deep", "nothing in it"],
+)
+def test_documents_that_trip_a_reader_are_refused(text):
+    with pytest.raises(UsageError):
+        Report.from_json(text)
+
+
 def test_text_that_is_no_json_is_refused():
     with pytest.raises(UsageError, match="not a Modelport report"):
         Report.from_json("hello")
