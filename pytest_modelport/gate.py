@@ -196,7 +196,7 @@ def _allowance(verdict: Verdict) -> tuple[str, float] | None:
 def _surroundings(new: Report, old: Report) -> Iterator[Change]:
     for name in sorted(new.environment.keys() | old.environment.keys()):
         now, then = new.environment.get(name, "nothing"), old.environment.get(name, "nothing")
-        if now != then and "shard" not in name:
+        if now != then and name not in ("shard", "run"):
             yield Change("environment", Outcome.PASSED, f"{name} was {then} and is {now}")
 
 
@@ -211,6 +211,9 @@ def merged(reports: list[Report]) -> Report:
     counts = {shard.partition("/")[2] for shard in shards if shard}
     if len(counts) > 1:
         raise UsageError(f"reports of runs in {' and '.join(sorted(counts))} parts: they are not of one run")
+    runs = sorted({report.environment["run"] for report in reports if "run" in report.environment})
+    if len(runs) > 1:
+        raise UsageError(f"reports of the runs {' and '.join(runs)}: they are not of one run")
     twice = {shard for shard in shards if shard and shards.count(shard) > 1}
     if twice:
         raise UsageError(f"part {min(twice)} is there twice")

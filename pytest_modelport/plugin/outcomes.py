@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: The check of what a test itself did: its own assertions, its fixtures, its skips.
 _TEST = "test"
+#: Where continuous integration says which run this is: GitHub, GitLab, Azure, Jenkins.
+_RUNS = ("GITHUB_RUN_ID", "CI_PIPELINE_ID", "BUILD_BUILDID", "BUILD_TAG")
 #: How pytest ends where every test was run, whatever came of them; and where `-x` has ended it early.
 _COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
@@ -41,6 +43,12 @@ def rows(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
         found.append(_about(item, Outcome.SKIPPED, f"the test is skipped: {said.removeprefix('Skipped: ')}"))
     item.user_properties += [(f"modelport.{v.check}", f"{v.outcome}: {v.reason}") for v in found]
     return [_portable(verdict, item.config.rootpath).to_dict() for verdict in found]
+
+
+def _part(shard: str) -> dict[str, str]:
+    """Which part of which run this is, where the machine that runs it says: parts of two runs are not merged."""
+    run = next((os.environ[name] for name in _RUNS if os.environ.get(name)), "")
+    return {"shard": shard, **({"run": run} if run else {})} if shard else {}
 
 
 def _cut_short(session: pytest.Session, exitstatus: int) -> Verdict:
@@ -69,7 +77,7 @@ def finish(session: pytest.Session, exitstatus: int) -> None:
 
     settings: Settings = session.config.stash[SETTINGS]
     verdicts = [Verdict.from_dict(row) for row in session.config.stash[ROWS]]
-    report = Report(tuple(verdicts), {**environment(), **({"shard": settings.shard} if settings.shard else {})})
+    report = Report(tuple(verdicts), {**environment(), **_part(settings.shard)})
     complete = exitstatus in _COMPLETE and not (session.shouldfail or session.shouldstop)
     if not complete and exitstatus != pytest.ExitCode.NO_TESTS_COLLECTED:
         report = replace(report, verdicts=(*report.verdicts, _cut_short(session, exitstatus)))

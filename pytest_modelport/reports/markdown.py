@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -10,6 +11,8 @@ from pytest_modelport.verdict import Outcome, Report, worst
 _SIGN = {Outcome.PASSED: "🟢", Outcome.SKIPPED: "⚪", Outcome.INCONCLUSIVE: "🟡"}
 _BAD = "🔴"
 _SHOWN = 50
+#: What Markdown would make a cell, a link or an image of.
+_LIVE = re.compile(r"([|\[\]\\])")
 
 
 def render(report: Report, changes: Sequence[tuple[str, str]] = (), *, passed: bool | None = None) -> str:
@@ -43,7 +46,8 @@ def render(report: Report, changes: Sequence[tuple[str, str]] = (), *, passed: b
 
 
 def _cell(text: str) -> str:
-    return text.strip().replace("|", "\\|").replace("\n", " ").replace("`", "'").replace("<", "&lt;")
+    words = " ".join(text.split()).replace("`", "'").replace("<", "&lt;")
+    return _LIVE.sub(r"\\\1", words)
 
 
 def workflow(report: Report) -> Iterator[str]:

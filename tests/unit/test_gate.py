@@ -197,6 +197,8 @@ def test_merging_tells_versions_that_differ():
 def test_parts_of_two_runs_are_not_merged():
     with pytest.raises(UsageError, match="they are not of one run"):
         merged([report(shard="1/2"), report(shard="1/3")])
+    with pytest.raises(UsageError, match="the runs 7 and 8: they are not of one run"):
+        merged([report(shard="1/2", run="7"), report(shard="2/2", run="8")])
 
 
 def test_the_policy_is_nothing_by_default():
