@@ -67,8 +67,8 @@ def _file(data: bytes, name: str, depth: int, pickled: bool = False) -> Iterator
     elif strict and data:
         yield from _pickle(data)
     elif data[:1] == b"\x80" and data[1:2] <= b"\x05":  # a pickle, or numbers that begin like one
-        yield from (f"its pickle calls {name}" for name in _strange(data))
-    elif name.endswith(".json") and "models/" in name:
+        yield from (f"its pickle calls {called}" for called in _strange(data))
+    elif name.endswith(".json"):
         yield from odd(data)
 
 
@@ -95,10 +95,10 @@ def _archive(data: bytes, depth: int) -> Iterator[str]:
 def _pickled(archive: zipfile.ZipFile) -> set[str]:
     """Members that a program's lists of weights and constants have read as pickles."""
     found = set()
-    for name in archive.namelist():
-        if name.endswith("_config.json"):
+    for member in archive.infolist():  # one name may be there twice
+        if member.filename.endswith("_config.json"):
             with contextlib.suppress(ValueError, RecursionError):
-                found |= set(_named_pickles(json.loads(archive.read(name))))
+                found |= set(_named_pickles(json.loads(archive.read(member))))
     return found
 
 
