@@ -22,12 +22,13 @@ scratch, number = Path(sys.argv[1]), 0
 made = scratch / "made"
 made.mkdir()
 (made / "model.bin").write_bytes(bytes(200_000))
-artifact.seal(made, artifact.Manifest("onnx", "onnx", "model.bin", "named", (), ()))
+routes = [Route("onnx", transforms=(f"t{n}",)) for n in range(40)]
+opened = {route.id: {} for route in routes}
+artifact.seal(made, artifact.Manifest("onnx", "onnx", "model.bin", "named", (), (), sessions=opened))
 print("ready", flush=True)
 while True:
     number += 1
     folder = scratch / f"release-{number}"
-    routes = [Route("onnx", transforms=(f"t{n}",)) for n in range(40)]
     for route in routes:
         release.add(release.home(release.partial(folder), "test.py", "test"), route, made, {"class": "Net"})
     verdicts = [Verdict(route, "parity", Stage.COMPARE, Outcome.PASSED, "", subject="test", suite="test.py") for route in routes]
