@@ -44,6 +44,8 @@ _OBJECTS = re.compile(r"(custom|opaque)_obj_\d*")
 _ARCHIVE = (b"PK\x03\x04", b"PK\x05\x06")
 #: Pickles at the head of what torch.save wrote before it wrote archives: the numbers of its format, the value, its keys.
 _LEGACY = 5
+#: What the standard library raises for bytes that are no pickle.
+_UNREADABLE = (ValueError, IndexError, KeyError)
 
 
 def dangers(folder: Path) -> list[str]:
@@ -59,15 +61,15 @@ def dangers(folder: Path) -> list[str]:
     return found
 
 
-def _file(data: bytes, name: str, depth: int, pickled: bool = False) -> Iterator[str]:  # noqa: FBT001, FBT002
+def _file(data: bytes, name: str, depth: int, *, pickled: bool = False) -> Iterator[str]:
     """pickled: it will be read as a pickle, whatever its name."""
     strict = pickled or name.endswith(_PICKLES) or _OBJECTS.fullmatch(PurePosixPath(name).name) is not None
     if data.startswith(_ARCHIVE) and zipfile.is_zipfile(io.BytesIO(data)):
         yield from _archive(data, depth) if depth < _NESTED else ["an archive in an archive in an archive"]
     elif strict and data:
-        yield from _pickle(data)
+        yield from _pickle(data, strict=True)
     elif data[:1] == b"\x80" and data[1:2] <= b"\x05":  # a pickle, or numbers that begin like one
-        yield from (f"its pickle calls {called}" for called in _strange(data))
+        yield from _pickle(data, strict=False)
     elif name.endswith(".json"):
         yield from odd(data)
 
@@ -86,7 +88,7 @@ def _archive(data: bytes, depth: int) -> Iterator[str]:
                 if place.is_absolute() or ".." in place.parts:
                     yield f"its member {member.filename!r} lies outside of it"
                 elif member.file_size:
-                    inner = _file(archive.read(member), member.filename, depth + 1, place.name in pickled)
+                    inner = _file(archive.read(member), member.filename, depth + 1, pickled=place.name in pickled)
                     yield from (f"{member.filename}: {said}" for said in inner)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError) as error:
         yield f"is a broken archive: {error}"
@@ -109,24 +111,18 @@ def _named_pickles(document: Any) -> Iterator[str]:
             yield PurePosixPath(str(row.get("path_name"))).name
 
 
-def _pickle(data: bytes) -> Iterator[str]:
-    """Names that a pickle would import, and which are none of torch's own."""
+def _pickle(data: bytes, *, strict: bool) -> Iterator[str]:
+    """Names that a pickle would import, and which are none of torch's own. strict: what cannot be read is told, too."""
+    called: set[str] = set()
+    error = ""
     try:
-        found = list(_globals(data))
-    except (ValueError, IndexError, KeyError, UnicodeError) as error:
-        yield from (f"its pickle calls {name}" for name in _strange(data))
-        yield f"its pickle cannot be read: {error}"
-        return
-    yield from (f"its pickle calls {name.replace(' ', '.')}" for name in sorted(set(found)) if not _HARMLESS.fullmatch(name))
-
-
-def _strange(data: bytes) -> list[str]:
-    """The same of what may be no pickle: as far as it can be read."""
-    found: set[str] = set()
-    with contextlib.suppress(ValueError, IndexError, KeyError, UnicodeError):
         for name in _globals(data):
-            found.add(name)
-    return sorted(name.replace(" ", ".") for name in found if not _HARMLESS.fullmatch(name))
+            called.add(name)
+    except _UNREADABLE as raised:
+        error = f"its pickle cannot be read: {raised}"
+    yield from (f"its pickle calls {name.replace(' ', '.')}" for name in sorted(called) if not _HARMLESS.fullmatch(name))
+    if strict and error:
+        yield error
 
 
 def _globals(data: bytes) -> Iterator[str]:
@@ -137,7 +133,7 @@ def _globals(data: bytes) -> Iterator[str]:
     while stream.tell() < len(data):
         try:
             yield from _imported(stream)
-        except (ValueError, IndexError, KeyError, UnicodeError):
+        except _UNREADABLE:
             if read >= _LEGACY:  # the numbers that torch.save once wrote after its pickles
                 return
             raise

@@ -113,6 +113,8 @@ def brought(workspace: Workspace, case: Case, reference: Reference, format_name:
         said = describe(error)
         reason = f"{path.name} cannot be read as {format_name}: {said.headline}"
         raise Stopped(Stage.OPEN, Outcome.FAILED, reason, evidence_of(Raised(said))) from None
+    if harmful := [f"{name}: {said}" for name in companions for said in dangers(path.parent / name)]:
+        raise Stopped(Stage.OPEN, Outcome.FAILED, f"not opened: {harmful[0]}", {"dangers": harmful[:5]})
     folder = workspace.fresh(f"{format_name}-brought")
     for name in (path.name, *companions):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

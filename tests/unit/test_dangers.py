@@ -7,6 +7,7 @@ import json
 import os
 import pickle  # noqa: TID251  (made here, and never read)
 import random
+import shutil
 import time
 import zipfile
 
@@ -191,6 +192,21 @@ def test_a_link_is_found(tmp_path):
     folder.mkdir()
     (folder / "model.onnx").symlink_to("/etc/passwd")
     assert dangers(folder) == ["model.onnx is a link to /etc/passwd"]
+
+
+def test_a_link_beside_a_brought_file_is_not_followed(tmp_path, prove):
+    """Its weights, say: a copy of what it points to would ship."""
+    torch.manual_seed(21)
+    model = nn.Linear(64, 64)
+    made = prove(["onnx(external_data=true)"], model, torch.ones(1, 64), checks=("parity",)).verdicts[0]
+    folder = tmp_path / "brought"
+    shutil.copytree(made.evidence["artifact"], folder)
+    (weights,) = [path for path in folder.iterdir() if path.suffix == ".data"]
+    weights.rename(tmp_path / "elsewhere.data")
+    weights.symlink_to(tmp_path / "elsewhere.data")
+    verdict = worst(prove(["onnx"], model, torch.ones(1, 64), artifact=folder / "model.onnx").verdicts)
+    assert str(verdict.outcome) == "failed"
+    assert "is a link to" in verdict.reason, verdict
 
 
 def test_a_pickle_that_hides_its_names_is_found(tmp_path):
