@@ -13,8 +13,8 @@ from enum import IntEnum
 from typing import Any
 
 from pytest_modelport.errors import UsageError, unknown
-from pytest_modelport.route import MISSING, Route
-from pytest_modelport.verdict import Key, Outcome, Report, Stage, Verdict, spelled, worst
+from pytest_modelport.route import MISSING
+from pytest_modelport.verdict import Key, Outcome, Report, Verdict, lost, spelled, unheard, worst
 
 #: How much wider an allowance may become without a word.
 _WIDER = 1.5
@@ -91,7 +91,9 @@ def decided(new: Report, old: Report | None, policy: Policy, today: dt.date) -> 
     """The decision and everything behind it, worst first."""
     found = [*_routes(new, policy, today), *_required(new, policy), *_shards(new)]
     if old is not None:
-        found += [*_since(new, old), *_surroundings(new, old)]
+        found += _since(new, old)
+        versions = new.otherwise(old)
+        found += [Change("environment", Outcome.PASSED, f"{name} was {then} and is {now}") for name, then, now in versions]
     if not any(worst(verdicts).passed for verdicts in new.items.values()) and all(c.outcome is Outcome.PASSED for c in found):
         said = "no route passed" if new.verdicts else "the report has no routes"
         found.append(Change("missing", Outcome.FAILED, f"{said}: nothing was proven"))
@@ -165,9 +167,7 @@ def _since(new: Report, old: Report) -> Iterator[Change]:
 def _allowances(key: Key, after: tuple[Verdict, ...], before: tuple[Verdict, ...]) -> Iterator[Change]:
     """Whether a check is allowed more than it was, or is not asked any more."""
     old = {verdict.check: verdict for verdict in before}
-    # A route that is not green may have ended before it; what a test itself did is asked of every one.
-    lost = old.keys() - {verdict.check for verdict in after} - {"test"} if worst(after).passed else ()
-    for check in sorted(lost):
+    for check in lost(before, after):
         yield Change(
             "missing", Outcome.FAILED, f"{spelled(key)}: the check {check} was asked for the last release and was not now"
         )
@@ -191,13 +191,6 @@ def _allowance(verdict: Verdict) -> tuple[str, float] | None:
     size = float(allowance.get("rtol", 0.0)) or float(noise) * float(allowance.get("factor", 1.0))
     source = str(allowance.get("source", ""))
     return source.partition(":")[0], size
-
-
-def _surroundings(new: Report, old: Report) -> Iterator[Change]:
-    for name in sorted(new.environment.keys() | old.environment.keys()):
-        now, then = new.environment.get(name, "nothing"), old.environment.get(name, "nothing")
-        if now != then and name not in ("shard", "run"):
-            yield Change("environment", Outcome.PASSED, f"{name} was {then} and is {now}")
 
 
 def merged(reports: list[Report]) -> Report:
@@ -231,7 +224,7 @@ def merged(reports: list[Report]) -> Report:
 
 def _absent(part: int, count: str) -> Verdict:
     said = f"part {part} of {count} of the run is missing: nobody knows what is in it"
-    return Verdict(Route(MISSING), "test", Stage.RUN, Outcome.ERROR, said, subject=f"part {part} of {count}")
+    return unheard(Outcome.ERROR, said, f"part {part} of {count}")
 
 
 def _order(verdict: Verdict) -> tuple[str, ...]:

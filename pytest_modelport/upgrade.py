@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_modelport.verdict import Key, Outcome, Report, Verdict, worst
+from pytest_modelport.verdict import Key, Outcome, Report, Verdict, lost, worst
 
 #: What differs between two routes that fail for one reason: names, shapes and figures.
 _PARTICULAR = re.compile(r"'[^']*'|\[[^\]]*\]|[-+]?\d[\d.,]*(?:e[-+]?\d+)?x?")
@@ -31,7 +31,7 @@ class Row:
         if self.before is None:
             return "new" if self.after.passed else "worse"
         old, new = self.before.outcome, self.after.outcome
-        if self.lost and new is Outcome.PASSED:
+        if self.lost:
             return "worse"
         if old.severity == new.severity:
             same = self.after.passed or cause(self.before) == cause(self.after)
@@ -65,30 +65,22 @@ class Upgrade:
         found: dict[str, tuple[Row, ...]] = {}
         for row in self.rows:
             if row.kind in ("worse", "open", "otherwise") and row.after is not None:
-                said = f"no longer asked: {', '.join(row.lost)}" if row.lost and row.after.passed else cause(row.after)
+                said = f"no longer asked: {', '.join(row.lost)}" if row.lost else cause(row.after)
                 found[said] = (*found.get(said, ()), row)
         return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
 def compared(before: Report, after: Report) -> Upgrade:
     """Every route of either run, those that are worse first."""
-    old, new = _decisive(before), _decisive(after)
-    asked = [{key: {one.check for one in all_} for key, all_ in report.items.items()} for report in (before, after)]
-    rows = [
-        Row(key, old.get(key), new.get(key), tuple(sorted(asked[0].get(key, set()) - asked[1].get(key, set()) - {"test"})))
-        for key in dict.fromkeys((*old, *new))
-    ]
+    old, new = before.items, after.items
+    rows = [_row(key, old.get(key, ()), new.get(key, ())) for key in dict.fromkeys((*old, *new))]
     order = ("worse", "gone", "open", "otherwise", "better", "new", "same")
-    names = sorted(before.environment.keys() | after.environment.keys())
-    versions = ((name, before.environment.get(name, "nothing"), after.environment.get(name, "nothing")) for name in names)
-    return Upgrade(
-        tuple(sorted(rows, key=lambda row: order.index(row.kind))),
-        tuple(version for version in versions if version[1] != version[2]),
-    )
+    return Upgrade(tuple(sorted(rows, key=lambda row: order.index(row.kind))), tuple(after.otherwise(before)))
 
 
-def _decisive(report: Report) -> dict[Key, Verdict]:
-    return {key: worst(verdicts) for key, verdicts in report.items.items()}
+def _row(key: Key, before: tuple[Verdict, ...], after: tuple[Verdict, ...]) -> Row:
+    missed = tuple(lost(before, after)) if after else ()
+    return Row(key, worst(before) if before else None, worst(after) if after else None, missed)
 
 
 def cause(verdict: Verdict) -> str:

@@ -11,10 +11,14 @@ from enum import Enum
 from typing import Any
 
 from pytest_modelport.errors import UsageError
-from pytest_modelport.route import Route
+from pytest_modelport.route import MISSING, Route
 
 SCHEMA = 1
 
+#: The check of what a test itself did: its own assertions, its fixtures, its skips. No one asks for it.
+TEST = "test"
+#: What is particular to one run of a suite, in a report's environment.
+_OF_THE_RUN = ("shard", "run")
 #: A route of one subject in a report: the file of its test, the subject, the route's id.
 Key = tuple[str, str, str]
 
@@ -158,6 +162,18 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return max(verdicts, key=lambda verdict: (verdict.outcome.severity, "xfail" not in verdict.evidence))
 
 
+def unheard(outcome: Outcome, reason: str, subject: str, suite: str = "") -> Verdict:
+    """The verdict in place of those that a test or a part of a run should have given."""
+    return Verdict(Route(MISSING), TEST, Stage.RUN, outcome, reason, subject=subject, suite=suite)
+
+
+def lost(before: Iterable[Verdict], after: Iterable[Verdict]) -> list[str]:
+    """Checks that a route was asked before and is not any more. One that is not green may have ended before it came to them."""
+    now = tuple(after)
+    asked = {verdict.check for verdict in before} - {verdict.check for verdict in now} - {TEST}
+    return sorted(asked) if worst(now).passed else []
+
+
 @dataclass(frozen=True)
 class Report:
     """Every verdict of one request, and the versions they are about."""
@@ -181,6 +197,12 @@ class Report:
             key = (verdict.suite, verdict.subject, verdict.route.id)
             items[key] = (*items.get(key, ()), verdict)
         return items
+
+    def otherwise(self, before: Report) -> list[tuple[str, str, str]]:
+        """Name, version then and version now of all that differs in their environments."""
+        old, new = ({k: v for k, v in one.environment.items() if k not in _OF_THE_RUN} for one in (before, self))
+        pairs = [(name, old.get(name, "nothing"), new.get(name, "nothing")) for name in sorted(old.keys() | new.keys())]
+        return [(name, then, now) for name, then, now in pairs if then != now]
 
     @property
     def outcomes(self) -> dict[str, Outcome]:

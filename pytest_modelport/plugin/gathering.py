@@ -53,12 +53,9 @@ class Gatherer:
     def _missed(self, nodeid: str, outcome: str, reason: str) -> None:
         suite, _, subject = nodeid.partition("::")
         if _concerns_us(Path(self._config.rootpath, suite)):
-            from pytest_modelport.route import MISSING, Route
-            from pytest_modelport.verdict import Outcome, Stage, Verdict
+            from pytest_modelport.verdict import Outcome, unheard
 
-            first = reason.strip().splitlines()[0]
-            verdict = Verdict(Route(MISSING), "test", Stage.RUN, Outcome(outcome), first, subject=subject, suite=suite)
-            self._note(verdict.to_dict())
+            self._note(unheard(Outcome(outcome), reason.strip().splitlines()[0], subject, suite).to_dict())
 
     def _note(self, row: dict[str, Any]) -> None:
         if row not in self._unheard:
@@ -67,9 +64,6 @@ class Gatherer:
 
 
 def _concerns_us(path: Path) -> bool:
-    """Whether a test file speaks of portable tests."""
-    try:
-        text = path.read_bytes()
-    except OSError:
-        return False
-    return b"portable" in text or b"modelport" in text
+    """Whether a test file, or any of a package's, speaks of portable tests."""
+    files = path.rglob("*.py") if path.is_dir() else [path] if path.is_file() else []
+    return any(word in file.read_bytes() for file in files for word in (b"portable", b"modelport"))

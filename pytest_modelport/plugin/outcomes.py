@@ -11,17 +11,14 @@ import pytest
 
 from pytest_modelport.plugin.collect import route_of, subject_of
 from pytest_modelport.plugin.keys import ROWS, SETTINGS, VERDICTS
-from pytest_modelport.route import MISSING, Route
-from pytest_modelport.verdict import Outcome, Report, Stage, Verdict
+from pytest_modelport.verdict import TEST, Outcome, Report, Stage, Verdict, unheard
 
 if TYPE_CHECKING:
     from pytest_modelport.plugin.settings import Settings
 
-#: The check of what a test itself did: its own assertions, its fixtures, its skips.
-_TEST = "test"
 #: Where continuous integration says which run this is: GitHub, GitLab, Azure, Jenkins.
 _RUNS = ("GITHUB_RUN_ID", "CI_PIPELINE_ID", "BUILD_BUILDID", "BUILD_TAG")
-#: How pytest ends where every test was run, whatever came of them; and where `-x` has ended it early.
+#: How pytest ends where every test was run, whatever came of them. After `-x` too: what it left out, the session says.
 _COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
@@ -36,7 +33,8 @@ def rows(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRepo
         said = call.excinfo.exconly().splitlines()[0] if call.excinfo else "failed"
         found.append(_about(item, Outcome.ERROR, f"the test itself fails in {call.when}: {said}"))
     elif report.skipped and known is not None and all(verdict.passed for verdict in found):
-        about = _about(item, Outcome.ERROR, f"the test itself fails in {call.when}, around ports that pass")
+        said = f"fails in {call.when}, around ports that pass" if found else "proves nothing"
+        about = _about(item, Outcome.ERROR, f"the test itself {said}")
         found.append(replace(about, evidence={"xfail": known or "expected"}))
     elif report.skipped and known is None and all(verdict.passed for verdict in found):
         said = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "skipped"
@@ -54,7 +52,7 @@ def _part(shard: str) -> dict[str, str]:
 def _cut_short(session: pytest.Session, exitstatus: int) -> Verdict:
     why = session.shouldfail or session.shouldstop or f"pytest ended with {int(exitstatus)}"
     said = f"the run was ended early, and nobody knows what is left: {why}"
-    return Verdict(Route(MISSING), _TEST, Stage.RUN, Outcome.ERROR, said, subject="the run")
+    return unheard(Outcome.ERROR, said, "the run")
 
 
 def _portable(verdict: Verdict, root: Path) -> Verdict:
@@ -68,7 +66,7 @@ def _about(item: pytest.Item, outcome: Outcome, reason: str) -> Verdict:
     suite, _, name = subject_of(item).partition("::")
     route = route_of(item)
     assert route is not None
-    return Verdict(route, _TEST, Stage.RUN, outcome, reason, subject=name, suite=suite)
+    return Verdict(route, TEST, Stage.RUN, outcome, reason, subject=name, suite=suite)
 
 
 def finish(session: pytest.Session, exitstatus: int) -> None:
