@@ -12,7 +12,7 @@ from pytest_modelport import release
 from pytest_modelport.environments import configured
 from pytest_modelport.errors import UsageError
 from pytest_modelport.gate import Change, Exit, decided, merged, policy_of
-from pytest_modelport.reporting import checked, written
+from pytest_modelport.reporting import checked, saved
 from pytest_modelport.verdict import Outcome, Report, worst
 
 
@@ -81,7 +81,7 @@ def _gate(options: argparse.Namespace) -> int:
         sign = " " if change.outcome is Outcome.PASSED else "?" if code is Exit.INCONCLUSIVE else "!"
         print(f"{sign} {change.kind:<11} {change.said}")
     if options.write is not None:
-        _write(options.write, new, [(change.kind, change.said) for change in changes], passed=code is Exit.PASSED)
+        saved(options.write, new, [(change.kind, change.said) for change in changes], code is Exit.PASSED)
     words = {
         Exit.PASSED: "passed",
         Exit.FAILED: "failed",
@@ -95,7 +95,7 @@ def _gate(options: argparse.Namespace) -> int:
 def _merge(options: argparse.Namespace) -> int:
     checked(options.target)
     report = merged([read(path) for path in options.reports])
-    _write(options.target, report)
+    saved(options.target, report)
     print(f"{len(options.reports)} reports, {len(report.items)} routes: {'passed' if report.as_expected else 'not passed'}")
     return 0 if report.as_expected else 1
 
@@ -103,12 +103,5 @@ def _merge(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     checked(options.target)
     report = read(options.report)
-    _write(options.target, report)
+    saved(options.target, report)
     return 0 if report.as_expected else 1
-
-
-def _write(path: Path, report: Report, changes: list[tuple[str, str]] | None = None, *, passed: bool | None = None) -> None:
-    try:
-        written(path, report, changes or (), passed)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error

@@ -35,7 +35,7 @@ def _markdown(report: Report, changes: Changes, passed: Passed) -> str:
 def _badge(report: Report, changes: Changes, passed: Passed) -> str:  # noqa: ARG001
     from pytest_modelport.reports.badge import render
 
-    return render(report)
+    return render(report, passed=passed)
 
 
 FORMS: dict[str, Callable[[Report, Changes, Passed], str]] = {".json": _json, ".html": _html, ".md": _markdown, ".svg": _badge}
@@ -60,3 +60,11 @@ def written(path: Path, report: Report, changes: Changes = (), passed: Passed = 
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def saved(path: Path, report: Report, changes: Changes = (), passed: Passed = None) -> None:
+    """The same for a command. Raises `UsageError`."""
+    try:
+        written(path, report, changes, passed)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error

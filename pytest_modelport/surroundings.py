@@ -11,8 +11,9 @@ from pytest_modelport.export import versions
 from pytest_modelport.route import Route
 
 
-def environment() -> dict[str, str]:
-    """Versions the verdicts are about."""
+@cache
+def environment() -> Mapping[str, str]:
+    """Versions the verdicts are about. Asked once: it reads the metadata of every package that may take part."""
     return {
         "pytest-modelport": __version__,
         "python": platform.python_version(),
@@ -37,7 +38,6 @@ def _named(items: Iterable[object]) -> set[str]:
     return {Requirement(text).name for item in items for text in getattr(item, "REQUIRES", {}).values()}
 
 
-@cache
 def _packages() -> tuple[str, ...]:
     """Every package that an export, a transform or a port is made with, whoever brings it."""
     kinds = {"formats": shelf.format_, "runtimes": shelf.runtime, "transforms": shelf.transform, "libraries": shelf.library}

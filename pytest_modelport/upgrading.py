@@ -16,7 +16,7 @@ from typing import Any
 from pytest_modelport import environments
 from pytest_modelport.errors import UsageError
 from pytest_modelport.gate import Exit
-from pytest_modelport.reporting import checked, written
+from pytest_modelport.reporting import checked, saved
 from pytest_modelport.upgrade import Row, Upgrade, compared
 from pytest_modelport.verdict import Outcome, Report, Verdict, spelled
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     upgrade = compared(before, after)
     print(render(upgrade, width=shutil.get_terminal_size().columns, color=sys.stdout.isatty()))
     if options.write is not None:
-        written(options.write, after, changes(upgrade))
+        saved(options.write, after, changes(upgrade), upgrade.outcome is Outcome.PASSED)
     return int(_EXITS[upgrade.outcome])
 
 

@@ -19,8 +19,8 @@ _SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" ro
 """
 
 
-def render(report: Report) -> str:
-    """`modelport | 12 of 12 routes`, green where the report is."""
+def render(report: Report, *, passed: bool | None = None) -> str:
+    """`modelport | 12 of 12 routes`, green where the report is. passed: the gate's decision, where one was made."""
     decisive = [worst(verdicts) for verdicts in report.items.values()]
     outcomes = [verdict.passed for verdict in decisive if "xfail" not in verdict.evidence]
     label, text = "modelport", f"{sum(outcomes)} of {len(outcomes)} routes"
@@ -31,7 +31,7 @@ def render(report: Report) -> str:
         right=right,
         label=escape(label),
         text=escape(text),
-        colour=_COLOURS[report.as_expected],
+        colour=_COLOURS[report.as_expected if passed is None else passed],
         label_at=left / 2,
         text_at=left + right / 2,
     )

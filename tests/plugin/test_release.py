@@ -200,6 +200,9 @@ def test_a_green_route_without_its_file_is_told(released, capsys):
 def test_tests_that_nobody_heard_of_are_not_green(run, pytester, capsys, workers):
     pytester.makepyfile(test_skipped="import pytest\nportable = pytest.importorskip('surely_not_here')")
     pytester.makepyfile(test_broken="import surely_not_here  # modelport")
+    package = pytester.mkpydir("package")
+    (package / "__init__.py").write_text("import pytest\npytest.skip('not here', allow_module_level=True)")
+    (package / "test_inside.py").write_text(SUITE)
     pytester.makepyfile(test_unrelated="import pytest\npytest.importorskip('surely_not_here')")
     pytester.makepyfile(test_sound=SUITE)
     options = ("--modelport-report=all.json", "--continue-on-collection-errors", *workers)
@@ -208,6 +211,7 @@ def test_tests_that_nobody_heard_of_are_not_green(run, pytester, capsys, workers
     out = capsys.readouterr().out
     assert "its tests could not be collected" in out
     assert "the whole file is skipped: could not import 'surely_not_here'" in out
+    assert "the whole file is skipped: not here" in out
     assert "test_unrelated" not in out
 
 
@@ -260,6 +264,9 @@ def test_not_run(modelport): pass
     (pytester.path / "pyproject.toml").write_text('[tool.modelport.gate]\nrequire = ["onnx"]\n')
     assert main(["gate", "all.json", "--write", "page.html"]) == 1
     assert "<title>Modelport: not passed" in (pytester.path / "page.html").read_text()
+    assert main(["gate", "all.json", "--write", "badge.svg"]) == 1
+    assert "#b3261e" in (pytester.path / "badge.svg").read_text()
+    assert main(["gate", "all.json", "--write", "nowhere/page.html"]) == 2
 
 
 def test_words_that_no_encoding_has_do_not_lose_the_report(run, pytester):
