@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from pytest_modelport.asking import asked
 from pytest_modelport.bench import Bench
-from pytest_modelport.finding import Finding, asked
+from pytest_modelport.finding import Finding
 from pytest_modelport.second import fidelity
 from pytest_modelport.verdict import Verdict
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+from pytest_modelport.asking import asked
 from pytest_modelport.bench import Bench
-from pytest_modelport.finding import asked
 from pytest_modelport.floors import NOTHING_DB, Floors, floors_for
 from pytest_modelport.metric import Measured, measured
 from pytest_modelport.price import Price, price_of

@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from pytest_modelport.asking import Given, asked
 from pytest_modelport.bench import Bench
 from pytest_modelport.expected import Step
 from pytest_modelport.feeding import unkept
-from pytest_modelport.finding import Finding, Given, asked
+from pytest_modelport.finding import Finding
 from pytest_modelport.recipes import Recipe
 from pytest_modelport.reference import Reference, SubjectFailed
 from pytest_modelport.search import Tried, reference_of, tried

@@ -22,7 +22,7 @@ FLOORS = [
     ("pipeline",),
     ("availability",),
     ("checks",),
-    ("finding", "search", "transforming", "second", "metric", "remains"),
+    ("asking", "finding", "search", "transforming", "second", "metric", "remains"),
     ("diagnose",),
     ("bench",),
     ("making", "reworking", "calibration", "feeding", "loading", "probes"),
