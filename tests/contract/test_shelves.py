@@ -12,7 +12,7 @@ import pytest
 from pytest_modelport import shelf
 from pytest_modelport.environments import own
 from pytest_modelport.floors import FLOORS
-from pytest_modelport.request import transform_of
+from pytest_modelport.request import DEVICES, transform_of
 
 HEAVY = {"torch", "onnx", "onnxruntime", "onnxscript", "numpy", "rich", "hypothesis"}
 ROOT = Path(shelf.__file__).parent
@@ -37,7 +37,8 @@ def test_a_format_offers_its_constants_and_functions(name):
 def test_a_runtime_offers_its_constants_and_functions(name):
     item = shelf.runtime(name)
     assert all(isinstance(text, str) for pair in item.REQUIRES.items() for text in pair)
-    assert "cpu" in item.DEVICES
+    assert item.DEVICES
+    assert set(item.DEVICES) <= set(DEVICES)
     assert set(item.OPENS) <= {shelf.format_(other).KIND for other in shelf.names("formats")}
     assert callable(item.open)
 

@@ -32,6 +32,7 @@ FLOORS = [
         "programs",
         "torchcall",
         "ordered",
+        "ortsession",
         "onnxfile",
         "onnxexport",
         "jitfile",

@@ -11,6 +11,9 @@ from torch import nn
 from torch.export import Dim
 
 from pytest_modelport import Outcome
+from pytest_modelport.ortsession import OnnxRuntimeSession
+from pytest_modelport.runtimes import onnxruntime, onnxruntime_tensorrt
+from pytest_modelport.setting import Setting
 from pytest_modelport.verdict import worst
 
 X = torch.tensor([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
@@ -129,20 +132,20 @@ def test_autocast_around_the_call_is_no_part_of_the_subject(prove):  # 8
 
 
 def test_a_provider_that_fell_back_is_red(tmp_path):  # 9
-    from pytest_modelport.runtimes.onnxruntime import OnnxRuntimeSession
-    from pytest_modelport.setting import Setting
-
     graph = helper.make_graph(
         [helper.make_node("Identity", ["x"], ["y"])],
         "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(RuntimeError, match="CUDAExecutionProvider was asked for and ONNX Runtime fell back"):
-            OnnxRuntimeSession(model.SerializeToString(), Setting("cuda"))
+        for runtime, name in ((onnxruntime, "CUDA"), (onnxruntime_tensorrt, "Tensorrt")):
+            with pytest.raises(RuntimeError, match=f"{name}ExecutionProvider was asked for and ONNX Runtime fell back"):
+                OnnxRuntimeSession(model, Setting("cuda"), runtime.providers(Setting("cuda")))
+        with pytest.raises(RuntimeError, match="AzureExecutionProvider was asked for and took none of the nodes: CPU.* took 1"):
+            OnnxRuntimeSession(model, Setting(), [("AzureExecutionProvider", {}), ("CPUExecutionProvider", {})])
 
 
 class Accumulator(nn.Module):
