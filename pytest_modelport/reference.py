@@ -247,7 +247,7 @@ class Reference:
             return True
         arrays = wire.read(self._scratch / "without.bin", ending.value["table"])
         pairs = zip(self.steps[0].outputs, ending.value["calls"][0]["outputs"], strict=True)
-        return any(bytes(arrays[index].data) != bytes(item.eager.data) for item, (_, index) in pairs)
+        return any(not arrays[index].same(item.eager) for item, (_, index) in pairs)
 
     def traced(self, step: int) -> Traced | None:
         """Every operation of one call; None when it cannot be had."""

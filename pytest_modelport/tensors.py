@@ -63,10 +63,12 @@ def _window(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.as_strided((last + 1,), (1,))
 
 
-def _bytes(vector: torch.Tensor) -> bytes:
+def _bytes(vector: torch.Tensor) -> memoryview:
+    """A copy. Large `bytes` and `bytearray` get their memory in small pages, which takes several times as long as NumPy's."""
     if vector.stride() != (1,):  # one element may have any stride and count as contiguous
         vector = vector.clone(memory_format=torch.contiguous_format)
-    return vector.view(torch.uint8).numpy().tobytes()
+    copy: np.ndarray[Any, np.dtype[np.uint8]] = vector.view(torch.uint8).numpy().copy()
+    return copy.data.toreadonly()
 
 
 def to_tensor(array: Array, device: str = "cpu") -> torch.Tensor:
@@ -74,7 +76,7 @@ def to_tensor(array: Array, device: str = "cpu") -> torch.Tensor:
     dtype = getattr(torch, array.dtype)
     if not len(array.data):
         return torch.empty(array.shape, dtype=dtype, device=device)
-    memory = torch.frombuffer(bytearray(array.data), dtype=dtype).to(device)
+    memory = torch.from_numpy(np.frombuffer(array.data, np.uint8).copy()).view(dtype).to(device)
     return memory.reshape(array.shape) if array.strides is None else memory.as_strided(array.shape, array.strides)
 
 

@@ -64,8 +64,7 @@ class TorchSession:
         mutated = {
             name: to_array(tensor)
             for name, tensor in tensors.items()
-            if (after := to_array(tensor, strided=True)).shape != feed.inputs[name].shape
-            or after.data != feed.inputs[name].data
+            if (after := to_array(tensor, strided=True)).shape != feed.inputs[name].shape or not after.same(feed.inputs[name])
         }
         outputs = [to_array(tensor) for _, tensor in flat.leaves]
         constants = tuple((tree.name(path, root="output"), value) for path, value in flat.constants)

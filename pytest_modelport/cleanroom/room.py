@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import signal
@@ -16,6 +17,7 @@ from typing import IO, Any, Protocol
 from pytest_modelport import wire
 from pytest_modelport.cause import Cause
 from pytest_modelport.cleanroom import protocol
+from pytest_modelport.cleanroom.files import Files
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Crashed, Raised, TimedOut, signal_name, tail
 from pytest_modelport.setting import Setting
@@ -68,7 +70,7 @@ class Room:
         python: str | Path = sys.executable,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        self._scratch = scratch
+        self._scratch, self.files = scratch, Files(scratch)
         self._python = str(python)
         self._environment = {
             **(os.environ if variables is None else variables),
@@ -94,7 +96,7 @@ class Room:
     def _running(self) -> Process:
         if self._process is not None and self._process.poll() is None:
             return self._process
-        self.close()
+        self._finish()
         self._waiting = 0
         self._process = self._started()
         return self._process
@@ -167,7 +169,12 @@ class Room:
         self._process = None
 
     def close(self) -> None:
-        """End the process. A fork of the session that inherits this object must not."""
+        """End the process, and remove its files. A fork of the session that inherits this object must not."""
+        self._finish()
+        if os.getpid() == self._owner:
+            self.files.clear()
+
+    def _finish(self) -> None:
         process = self._process
         if process is None or os.getpid() != self._owner:
             return
@@ -190,18 +197,18 @@ class Room:
 
     def constants(self, format_name: str, folder: Path, timeout: float) -> list[tuple[str, wire.Array]]:
         """Every tensor stored in an artifact. Raises `RoomEnded`."""
-        out = self.temporary()
+        out = self.files.take()
         try:
             reply = self.request(timeout, op="constants", format_name=format_name, folder=str(folder), out=str(out))
             return list(zip(reply["names"], wire.read(out, reply["table"]), strict=True))
         finally:
-            out.unlink(missing_ok=True)
+            self.files.drop(out)
 
     def trace(
         self, runtime: str, folder: Path, setting: Setting, feeds: Sequence[tuple[Feed, int]], timeout: float
     ) -> list[Signature]:
         """Signatures of every value computed for the last of these feeds. Raises `RoomEnded`."""
-        given = self.temporary()
+        given = self.files.take()
         try:
             table = wire.write(given, [array for feed, _ in feeds for array in feed.inputs.values()])
             rows = iter(table)
@@ -216,12 +223,8 @@ class Room:
                 calls=calls,
             )
         finally:
-            given.unlink(missing_ok=True)
+            self.files.drop(given)
         return [Signature.from_list(row) for row in reply["signatures"]]
-
-    def temporary(self) -> Path:
-        """A fresh file name for tensors on their way."""
-        return self._scratch / f"wire-{os.getpid()}-{next(self._numbers)}.bin"
 
 
 class RemoteSession:
@@ -233,14 +236,14 @@ class RemoteSession:
 
     def prepare(self, feed: Feed, seed: int) -> Lap:
         """Get ready to time calls with this feed. Returns the first one. Raises `RoomEnded`."""
-        given = self._room.temporary()
+        given = self._room.files.take()
         try:
             table = wire.write(given, feed.inputs.values())
             inputs = dict(zip(feed.inputs, table, strict=True))
             message = {"session": self._number, "inputs": inputs, "file": str(given), "spec": feed.spec, "seed": seed}
             return Lap(*self._room.request(self._timeout, op="prepare", **message)["first"])
         finally:
-            given.unlink(missing_ok=True)
+            self._room.files.drop(given)
 
     def laps(self, count: int, warm: int = 0) -> list[Lap]:
         """So many timed calls, after others that are not. Raises `RoomEnded`."""
@@ -249,7 +252,8 @@ class RemoteSession:
 
     def run(self, feed: Feed, seed: int) -> Answer:
         """One call with this seed. Raises `RoomEnded` when the port refuses, crashes or hangs."""
-        given, out = self._room.temporary(), self._room.temporary()
+        files = self._room.files
+        given, out = files.take(), files.take()
         try:
             table = wire.write(given, feed.inputs.values())
             reply = self._room.request(
@@ -262,10 +266,15 @@ class RemoteSession:
                 seed=seed,
                 out=str(out),
             )
-            arrays = wire.read(out, reply["table"])
-        finally:
-            given.unlink(missing_ok=True)
-            out.unlink(missing_ok=True)
+            arrays = wire.read(out, reply["table"], functools.partial(files.give_back, out))
+        except BaseException:
+            files.drop(given)
+            files.drop(out)
+            raise
+        if reply["released"]:
+            files.give_back(given)
+        else:
+            files.drop(given)
         outputs = len(reply["outputs"])
         return Answer(
             tuple(zip(reply["outputs"], arrays[:outputs], strict=True)),

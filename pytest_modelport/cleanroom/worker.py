@@ -106,10 +106,13 @@ class Worker:
         return {"options": dict(self._sessions[session].options), "seconds": seconds}
 
     def _run(self, session: int, inputs: dict[str, Any], file: str, spec: Any, seed: int, out: str) -> Reply:
-        arrays = wire.read(Path(file), list(inputs.values()))
+        released: list[bool] = []
+        arrays = wire.read(Path(file), list(inputs.values()), lambda: released.append(True))
         seeded(seed)
         answer = self._sessions[session].run(Feed(dict(zip(inputs, arrays, strict=True)), spec))
-        return _write(answer, Path(out))
+        reply = _write(answer, Path(out))
+        del arrays, answer
+        return {**reply, "released": bool(released)}  # a port that keeps what it was given keeps the file, too
 
     def _memory(self) -> Reply:
         """What this process takes now and at most since this was asked last, in bytes."""

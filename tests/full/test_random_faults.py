@@ -51,6 +51,7 @@ def test_whatever_happens_to_the_clean_room_the_session_finishes(tmp_path):
             outcomes.append(str(verdict.outcome))
             assert verdict.outcome in ("passed", "crashed", "timeout"), verdict
         assert pipeline.prove(workspace, case, route, ["parity"])[0].passed
+        workspace.room(1).close()
         assert list((tmp_path / "work").glob("cleanroom-*/wire-*")) == []
     assert len(set(outcomes)) > 1, outcomes
     assert all(gone(pid) for pid in seen)

@@ -118,8 +118,11 @@ def test_large_tensors_go_both_ways(room, tmp_path):
     assert np.array_equal(result.outputs[0][1].numpy(), big.numpy())
 
 
-def test_nothing_is_left_on_disk_after_a_call(room, tmp_path):
-    answer(room, artifact(tmp_path, ""))
+def test_nothing_is_left_on_disk_when_the_room_closes(room, tmp_path):
+    given = artifact(tmp_path, "")
+    answer(room, given)
+    assert len(list(tmp_path.glob("wire-*"))) == 2
+    room.close()
     assert list(tmp_path.glob("wire-*")) == []
 
 
@@ -189,3 +192,31 @@ def test_a_torch_artifact_does_not_need_the_users_class(tmp_path, prove):
 
     assert prove(["torchscript", "torch_export"], Local(), torch.ones(2)).passed
     assert "tests" in sys.modules
+
+
+def test_a_file_is_written_again_only_when_nobody_looks_into_it(room, tmp_path):
+    where = artifact(tmp_path, "")
+    first = answer(room, where)
+    second = answer(room, where)
+    assert len(list(tmp_path.glob("wire-*"))) == 3  # one for inputs, and one for each answer that is still there
+    kept = second.outputs[0][1].numpy()
+    assert first.outputs[0][1].numpy().tolist() == kept.tolist() == [0, 1, 2]
+    del first, second
+    with room.open("scripted", where, Setting(), 20) as session:
+        other = session.run(Feed({"x": to_array(torch.full((3,), 7.0))}, ["tuple", []]), 0)
+    assert len(list(tmp_path.glob("wire-*"))) == 3
+    room.close()
+    assert list(tmp_path.glob("wire-*")) == []
+    assert (kept.tolist(), other.outputs[0][1].numpy().tolist()) == ([0, 1, 2], [7, 7, 7])
+
+
+def test_a_port_that_keeps_its_inputs_finds_them_unchanged(room, tmp_path):
+    code = """
+import builtins
+builtins.kept = getattr(builtins, "kept", None) or feed.inputs["x"]
+outputs = [("output", builtins.kept)]
+"""
+    with room.open("scripted", artifact(tmp_path, code), Setting(), 20) as session:
+        for number in range(3):
+            given = to_array(torch.full((3,), float(number)))
+            assert session.run(Feed({"x": given}, ["tuple", []]), 0).outputs[0][1].numpy().tolist() == [0, 0, 0]
