@@ -16,7 +16,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from pytest_modelport.oracle import Generators, is_arithmetic, is_view, may_draw, operands, wide, widened, written
+from pytest_modelport.oracle import Generators, all_finite, is_arithmetic, is_view, may_draw, operands, wide, widened, written
 from pytest_modelport.tensors import is_inexact
 
 #: Always rounded: asking float64 whether they are would cost another product.
@@ -26,6 +26,14 @@ _SUMS = frozenset({"sum", "mean"})
 _LANES = 8
 #: The same where each rounding has the same sign: lanes are no help then, and some kernels have one.
 _LANES_ALIKE = 2
+#: Give elements as they are, or nothing that has digits: there is nothing to round, and no need to ask float64.
+_SELECTIONS = frozenset(
+    [
+        *("relu", "neg", "where", "masked_fill", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "argmax", "argmin"),
+        *("clone", "cat", "stack", "repeat", "roll", "flip", "constant_pad_nd"),
+        *("index", "index_select", "gather", "embedding", "max_pool2d_with_indices"),
+    ]
+)
 #: Documented not to say which of several equal elements comes first.
 _TIES = frozenset({"sort", "topk", "kthvalue", "median"})
 
@@ -70,7 +78,7 @@ class MonteCarlo(TorchDispatchMode):
         if name in _TIES:
             return self._without_ties(func, args, kwargs)
         tensors = operands(flat)
-        if not is_arithmetic(func, tensors) or is_view(func):
+        if not is_arithmetic(func, tensors) or is_view(func) or name.removesuffix("_") in _SELECTIONS:
             return func(*args, **kwargs)
         if name in _FORMULAS:
             with self:  # every step of the formula is an operation of its own
@@ -121,21 +129,25 @@ class MonteCarlo(TorchDispatchMode):
         """float64 values of variance 1, shaped like `like`."""
         return math.sqrt(3) * self._uniform(like)
 
-    def _uniform(self, like: torch.Tensor) -> torch.Tensor:
-        """float64 values in [-1, 1), shaped like `like`."""
+    def _uniform(self, like: torch.Tensor, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+        """Values in [-1, 1), shaped like `like`; in float64 unless another dtype is asked for."""
         generator = self._generators.get(like.device)
         if generator is None:
             generator = self._generators[like.device] = torch.Generator(like.device).manual_seed(self._seed)
-        return torch.rand(like.shape, dtype=torch.float64, device=like.device, generator=generator) * 2 - 1
+        return torch.empty_like(like, dtype=dtype).uniform_(-1, 1, generator=generator)
 
     def _moved(self, tensor: torch.Tensor, units: float) -> torch.Tensor:
         step = units * self._amplitude * torch.finfo(tensor.dtype).eps
         if tensor.is_complex():
             parts = torch.view_as_real(tensor).double()
             moved = torch.view_as_complex(parts * (1 + step * self._uniform(parts))).to(tensor.dtype)
+        elif tensor.dtype is torch.float32:
+            # Only the last addition decides where the result lies: what the product before it rounds is 2**-24 of the move.
+            moved = torch.addcmul(tensor, tensor, self._uniform(tensor, torch.float32), value=step)
         else:
             moved = (tensor.double() * (1 + step * self._uniform(tensor))).to(tensor.dtype)
-        return torch.where(moved.isfinite(), moved, tensor)  # the largest numbers have no neighbour to move to
+        # The largest numbers have no neighbour to move to.
+        return moved if all_finite(moved) else torch.where(moved.isfinite(), moved, tensor)
 
     def _without_ties(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Select from elements none of which are equal, and return the original elements selected."""

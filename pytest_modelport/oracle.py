@@ -19,6 +19,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from pytest_modelport.tensors import is_inexact
 
+#: Shadows after which those of dead tensors are looked for.
+_MANY = 64
+
 
 def wide(dtype: torch.dtype) -> torch.dtype:
     """The dtype the oracle uses in place of `dtype`: float64, complex128; integers and bool stay."""
@@ -117,6 +120,7 @@ class Oracle(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.holes: dict[str, str] = {}
         self._shadows: dict[int, tuple[StorageWeakRef, torch.Tensor]] = {}
+        self._many = _MANY
 
     def of(self, tensor: torch.Tensor) -> torch.Tensor:
         """float64 (complex128) values of a tensor the subject returned or changed; integers and bools are themselves."""
@@ -132,6 +136,9 @@ class Oracle(TorchDispatchMode):
     def _keep(self, tensor: torch.Tensor, shadow: torch.Tensor) -> None:
         storage = tensor.untyped_storage()
         self._shadows[storage._cdata] = (StorageWeakRef(storage), shadow)
+        if len(self._shadows) >= self._many:  # those of tensors that are gone hold memory
+            self._shadows = {key: kept for key, kept in self._shadows.items() if not kept[0].expired()}
+            self._many = max(_MANY, 2 * len(self._shadows))
 
     def _materialise(self, tensor: torch.Tensor) -> None:
         """Give the tensor's whole storage a shadow, because a part of it is about to be written."""
@@ -139,12 +146,22 @@ class Oracle(TorchDispatchMode):
             whole = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(tensor.untyped_storage())
             self._keep(tensor, _parts(whole).to(torch.float64, copy=True).reshape(-1))
 
-    def _store(self, tensor: torch.Tensor, value: torch.Tensor) -> None:
-        """The shadow of a new tensor, laid out as eager laid it out."""
+    def _store(self, tensor: torch.Tensor, value: torch.Tensor, tensors: list[torch.Tensor]) -> None:
+        """The shadow of a new tensor, laid out as eager laid it out: the value itself where it lies so and is no operand's."""
         elements = tensor.untyped_storage().nbytes() // tensor.element_size()
+        if self._fits(value, tensor, elements, tensors):
+            self._keep(tensor, value.as_strided((elements,), (1,)))
+            return
         shadow = torch.zeros(elements * (2 if tensor.is_complex() else 1), dtype=torch.float64, device=tensor.device)
         _strided(shadow, tensor).copy_(value)
         self._keep(tensor, shadow)
+
+    def _fits(self, value: torch.Tensor, tensor: torch.Tensor, elements: int, tensors: list[torch.Tensor]) -> bool:
+        alike = value.dtype is torch.float64 and value.stride() == tensor.stride() and not tensor.storage_offset()
+        storage = value.untyped_storage()
+        mine = alike and not value.storage_offset() and storage.nbytes() == 8 * elements
+        shadows = [shadow for shadow in map(self._find, tensors) if shadow is not None] if mine else []
+        return mine and all(shadow.untyped_storage()._cdata != storage._cdata for shadow in shadows)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -198,7 +215,7 @@ class Oracle(TorchDispatchMode):
         for eager, value in zip(tree_flatten(result)[0], tree_flatten(exact)[0], strict=True):
             new = is_inexact(eager) and eager.numel() and eager.untyped_storage()._cdata not in known
             if new and is_inexact(value) and eager.shape == value.shape:
-                self._store(eager, _within(_rounded(value, eager, widest), eager))
+                self._store(eager, _within(_rounded(value, eager, widest), eager), tensors)
 
 
 def _parts(tensor: torch.Tensor) -> torch.Tensor:
@@ -216,7 +233,22 @@ def _rounded(value: torch.Tensor, eager: torch.Tensor, widest: int) -> torch.Ten
     return value.to(eager.dtype).to(value.dtype) if torch.finfo(eager.dtype).bits < widest else value
 
 
+def all_finite(tensor: torch.Tensor) -> bool:
+    """Whether a sum says that every element is finite. False may be an overflow of the sum alone."""
+    return bool(tensor.sum().isfinite())
+
+
+def _holds(dtype: torch.dtype, value: torch.Tensor) -> bool:
+    """Whether every element is within the range of a dtype. False for NaN."""
+    if value.is_complex():
+        return False
+    low, high = value.aminmax()
+    return bool(-torch.finfo(dtype).max <= low) and bool(high <= torch.finfo(dtype).max)
+
+
 def _within(value: torch.Tensor, eager: torch.Tensor) -> torch.Tensor:
     """What eager's dtype cannot hold is what eager made of it: overflow is the subject's behaviour, not an error of it."""
+    if all_finite(eager) and _holds(eager.dtype, value):
+        return value
     beyond = value.abs() > torch.finfo(eager.dtype).max
     return torch.where(beyond | ~eager.isfinite(), eager.to(value.dtype), value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -12,7 +13,7 @@ import numpy as np
 
 from pytest_modelport import wire
 from pytest_modelport.cause import Cause
-from pytest_modelport.expected import Expected, Noise, Step, deviations, values_of
+from pytest_modelport.expected import Expected, Step, around_eager, deviations, unobserved, values_of
 from pytest_modelport.isolate import Crashed, Done, Ending, Raised, run
 from pytest_modelport.localise import Operation, Traced
 from pytest_modelport.matching import Known
@@ -92,6 +93,18 @@ class Reference:
         self._count(wire.read(self._scratch / "eager.bin", record["table"]), record)
         self.deepen(evaluations or (EVALUATIONS_LARGE if self._large() else EVALUATIONS))
 
+    def around_eager(self, numbers: Sequence[int], evaluations: int) -> Reference:
+        """Some of the calls, with so many evaluations of the noise around the subject's own answers: no oracle is asked.
+
+        For a subject that keeps no state: what it answers must not depend on the calls between.
+        """
+        other = copy.copy(self)
+        other.calls = tuple(self.calls[number] for number in numbers)
+        other.steps = tuple(around_eager(self.steps[number]) for number in numbers)
+        other.evaluations = 0
+        other.deepen(evaluations)
+        return other
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know about the subject, whatever becomes of its ports."""
@@ -160,9 +173,7 @@ class Reference:
             other = exact["calls"][position] if exact else row
 
             def expected(name: str, index: int, exact_index: int, *, changed: bool = False) -> Expected:
-                eager, value = eager_arrays[index], values_of(exact_arrays[exact_index])
-                noise = Noise(np.zeros(value.shape), [], np.zeros(value.shape, bool) if value.dtype.kind not in "fc" else None)
-                return Expected(name, eager, value, noise, changed)
+                return unobserved(name, eager_arrays[index], exact_arrays[exact_index], changed=changed)
 
             outputs = [
                 expected(name, index, exact_index)

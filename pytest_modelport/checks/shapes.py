@@ -72,7 +72,7 @@ def _tried(bench: Bench, space: Space, recipes: Sequence[Recipe], law: Reference
         return trial
     judged = len(_each(recipes[number] for number in doubtful))
     # What a subject that keeps state answers depends on the calls before.
-    doubtful = list(range(len(given))) if law.changes else _unclear(bench, space, recipes, given, doubtful)
+    doubtful = list(range(len(given))) if law.changes else _unclear(bench, law, given, doubtful)
     if not doubtful:
         return replace(trial, judged=judged)
     recipes = [recipes[number] for number in doubtful]
@@ -84,12 +84,9 @@ def _tried(bench: Bench, space: Space, recipes: Sequence[Recipe], law: Reference
     return replace(trial, wrong=wrong, undecided=undecided, judged=judged, finding=finding)
 
 
-def _unclear(
-    bench: Bench, space: Space, recipes: Sequence[Recipe], given: Sequence[Given], doubtful: Sequence[int]
-) -> list[int]:
-    """Those that two evaluations of the noise do not show to be right: each costs as much as many calls of the subject."""
-    asked_first = [recipes[number] for number in doubtful]
-    few = reference_of(bench.workspace, bench.case, space, asked_first, bench.route.device, evaluations=_FEW)
+def _unclear(bench: Bench, law: Reference, given: Sequence[Given], doubtful: Sequence[int]) -> list[int]:
+    """Those that two evaluations of the noise around eager do not show to be right: a full judgement takes eighteen runs."""
+    few = law.around_eager(doubtful, _FEW)
     finding = Finding(bench.on(few), few, check="shapes").take([given[number] for number in doubtful])
     return [number for number, clear in zip(doubtful, finding.clear(_CLEARLY), strict=True) if not clear]
 
