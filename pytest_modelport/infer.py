@@ -28,12 +28,14 @@ Takes = Callable[[Mapping[Axis, int]], bool]
 
 
 def inferred(module: nn.Module, inputs: Inputs, timeout: float) -> Shapes:
-    """A dim for every group of axes that the subject lets grow and shrink. Sizes below 2 stay: exporters fix them.
+    """A dim for every group of axes that the subject lets grow and shrink.
+
+    Of sizes of 1 only a batch of one may vary (the first axis; a larger sample is exported then): others are there to broadcast.
 
     The group that holds an input's first axis is called `batch`, others by their first axis: `input_ids_1`. An axis that only
     varies by some number of elements at once is a multiple: `4*x_2`.
     """
-    axes = [(item.name, axis) for item in inputs.tensors for axis, size in enumerate(item.tensor.shape) if size > 1]
+    axes = [(name, axis) for (name, axis), size in _sizes(inputs).items() if size > 1 or (size == 1 and axis == 0)]
     found: dict[str, dict[int, str]] = {}
     for group in joined(module, inputs, axes, timeout, alike=True):
         name, axis = group[0]
