@@ -30,7 +30,8 @@ Takes = Callable[[Mapping[Axis, int]], bool]
 def inferred(module: nn.Module, inputs: Inputs, timeout: float) -> Shapes:
     """A dim for every group of axes that the subject lets grow and shrink.
 
-    Of sizes of 1 only a batch of one may vary (the first axis; a larger sample is exported then): others are there to broadcast.
+    Of sizes of 1 only a batch of one may vary (the first axis; a larger sample is exported then): others may be there to
+    broadcast.
 
     The group that holds an input's first axis is called `batch`, others by their first axis: `input_ids_1`. An axis that only
     varies by some number of elements at once is a multiple: `4*x_2`.

@@ -594,7 +594,7 @@ fault(
     torch_compile="no-run",
     aotinductor="no-export",
     openvino="ok",
-    **{"onnx:openvino": "ok"},
+    **{"onnx:openvino": "wrong"},  # its values are right; the output sizes that the file declares are not
 )
 
 # --- controls ---------------------------------------------------------------------------------------------------------------
