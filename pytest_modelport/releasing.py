@@ -1,9 +1,10 @@
-"""The commands about releases and reports: `release verify | show`, `gate`, `merge`, `report`."""
+"""The commands about releases and reports: `release verify | show`, `gate`, `merge`, `report`, `plot`."""
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pytest_modelport.environments import configured
 from pytest_modelport.errors import UsageError
 from pytest_modelport.gate import Change, Exit, decided, merged, policy_of
 from pytest_modelport.reporting import checked, saved
-from pytest_modelport.verdict import Outcome, Report, worst
+from pytest_modelport.verdict import Outcome, Report, Verdict, worst
 
 
 def add(commands: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
@@ -34,7 +35,11 @@ def add(commands: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
     report = commands.add_parser("report", help="a report in JSON as a page, a summary or a badge")
     report.add_argument("report", type=Path, metavar="REPORT.json")
     report.add_argument("target", type=Path, metavar="OUT", help="OUT.html, .md, .svg or .json")
-    return {"release": _release, "gate": _gate, "merge": _merge, "report": _report}
+    plot = commands.add_parser("plot", help="the timed routes of reports, a file each: distribution, comparisons, trend")
+    plot.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="reports or releases in the order they were made")
+    plot.add_argument("--to", type=Path, default=Path("plots"), metavar="DIR", help="(default: %(default)s)")
+    plot.add_argument("--png", action="store_true", help="instead of SVG")
+    return {"release": _release, "gate": _gate, "merge": _merge, "report": _report, "plot": _plot}
 
 
 def read(path: Path) -> Report:
@@ -105,3 +110,26 @@ def _report(options: argparse.Namespace) -> int:
     report = read(options.report)
     saved(options.target, report)
     return 0 if report.as_expected else 1
+
+
+def _plot(options: argparse.Namespace) -> int:
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("plots need matplotlib: pip install 'pytest-modelport[plots]'")
+    from pytest_modelport.reports.plot import plotted
+
+    reports = [(path.stem, read(path)) for path in options.reports]
+    suffix = ".png" if options.png else ".svg"
+
+    def place(verdict: Verdict) -> Path:
+        folder = release.place(release.home(options.to, verdict.suite, verdict.subject), verdict.route)
+        return folder.with_name(f"{folder.name}{suffix}")
+
+    try:
+        made = plotted(reports, place)
+    except OSError as error:
+        raise UsageError(f"{options.to} cannot be written: {error.strerror}") from error
+    for path in made:
+        print(path)
+    if not made:
+        raise UsageError(f"nothing to plot: no route in {options.reports[-1]} was timed; ask with --benchmark")
+    return 0

@@ -178,7 +178,7 @@ def _against_eager(bench: Bench, port: Timed, eager: Timed) -> Verdict:
     test = paired(port, eager, 1 / wanted if wanted else 1 / _PLAIN_MARGIN, ALPHA, _SECONDS, bench.case.seed)
     low, high = test.interval
     word = f"{1 / test.ratio:.3g}x as fast as eager ({1 / high:.3g} to {1 / low if low else math.inf:.3g})"
-    evidence = {**_evidence(test), "speedup_vs_eager": round(1 / test.ratio, 3), "budget": wanted}
+    evidence = {**_evidence(test, "eager"), "speedup_vs_eager": round(1 / test.ratio, 3), "budget": wanted}
     if wanted is None:
         return bench.verdict("latency", Stage.BUDGET, Outcome.PASSED, word, evidence)
     return _compared(bench, test, word, f"{wanted:g}x", evidence)
@@ -192,11 +192,18 @@ def _against_release(bench: Bench, port: Timed, old: Timed) -> Verdict:
     assert bench.case.budgets.latency.baseline is not None
     where = bench.case.budgets.latency.baseline.environment
     word = f"takes {test.ratio:.3g}x as long as the last release{f' in {where}' if where else ''} ({low:.3g} to {high:.3g})"
-    return _compared(bench, test, word, f"{wanted:g}x", {**_evidence(test), "ratio": round(test.ratio, 4), "budget": wanted})
+    return _compared(
+        bench,
+        test,
+        word,
+        f"{wanted:g}x",
+        {**_evidence(test, "the last release"), "ratio": round(test.ratio, 4), "budget": wanted},
+    )
 
 
-def _evidence(test: SignTest) -> dict[str, Any]:
-    return {"pairs": len(test.logs), "above": test.above.hits, "below": test.below.hits, "margin": round(test.margin, 4)}
+def _evidence(test: SignTest, against: str) -> dict[str, Any]:
+    counts = {"pairs": len(test.logs), "above": test.above.hits, "below": test.below.hits, "margin": round(test.margin, 4)}
+    return {**counts, "against": against, "ratios": [round(math.exp(log), 4) for log in test.logs]}
 
 
 def _compared(bench: Bench, test: SignTest, word: str, limit: str, evidence: dict[str, Any]) -> Verdict:
