@@ -234,13 +234,13 @@ def _rounded(value: torch.Tensor, eager: torch.Tensor, widest: int) -> torch.Ten
 
 
 def all_finite(tensor: torch.Tensor) -> bool:
-    """Whether a sum says that every element is finite. False may be an overflow of the sum alone."""
-    return bool(tensor.sum().isfinite())
+    """Whether a sum says that every element is finite. False may be an overflow of the sum alone, or no sum for this dtype."""
+    return tensor.dtype.itemsize > 1 and bool(tensor.sum().isfinite())
 
 
 def _holds(dtype: torch.dtype, value: torch.Tensor) -> bool:
     """Whether every element is within the range of a dtype. False for NaN."""
-    if value.is_complex():
+    if value.is_complex() or not value.numel():
         return False
     low, high = value.aminmax()
     return bool(-torch.finfo(dtype).max <= low) and bool(high <= torch.finfo(dtype).max)

@@ -176,3 +176,43 @@ def test_an_operation_without_a_float64_kernel_is_a_named_hole():
     found, oracle = exact(lambda a: only_float(a) / 3, torch.tensor([1.0]))
     assert oracle.holes == {"modelport_tests.only_float.default": "float32 only"}
     assert found.item() == pytest.approx(2 / 3, abs=1e-15)
+
+
+def test_empty_tensors_may_change_in_place():
+    found, oracle = exact(lambda a: a.clone().relu_().add_(1), torch.zeros(0, 3))
+    assert found.shape == (0, 3)
+    assert oracle.holes == {}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64, torch.float16])
+def test_a_single_number_that_is_not_finite_is_eagers_and_the_others_are_exact(dtype):
+    given = torch.tensor([1.0, 3.0, torch.finfo(dtype).max], dtype=dtype)
+    found, _ = exact(lambda a: a * 2 / 3 * 1.5, given)
+    assert found[:2].tolist() == pytest.approx([1.0, 3.0], rel=1e-3)
+    assert not found[2].isfinite()
+
+
+def test_a_shadow_is_not_shared_with_what_is_changed_later():
+    def twice(a):
+        b = a * 3
+        c = b.clone()
+        b.add_(1)
+        return torch.cat([b, c])
+
+    found, _ = exact(twice, x(4))
+    assert torch.equal(found, torch.cat([x(4).double() * 3 + 1, x(4).double() * 3]))
+
+
+def test_shadows_of_what_is_gone_are_let_go():
+    oracle = Oracle()
+    with torch.no_grad(), oracle:
+        value = x(1000)
+        for _ in range(1000):
+            value = value * 1.01
+    assert len(oracle._shadows) < 200
+
+
+def test_a_cast_to_eight_bits_is_meant_too():
+    found, oracle = exact(lambda a: a.to(torch.float8_e5m2).float() * 3, x(50))
+    assert torch.equal(found, x(50).to(torch.float8_e5m2).double() * 3)
+    assert oracle.holes == {}
