@@ -26,6 +26,8 @@ _SUMS = frozenset({"sum", "mean"})
 _LANES = 8
 #: The same where each rounding has the same sign: lanes are no help then, and some kernels have one.
 _LANES_ALIKE = 2
+#: Terms that are looked at together: few enough to stay in a processor's cache.
+_AT_ONCE = 1 << 16
 #: Give elements as they are, or nothing that has digits: there is nothing to round, and no need to ask float64.
 _SELECTIONS = frozenset(
     [
@@ -83,6 +85,8 @@ class MonteCarlo(TorchDispatchMode):
         if name in _FORMULAS:
             with self:  # every step of the formula is an operation of its own
                 return _FORMULAS[name](*args, **kwargs)  # type: ignore[no-untyped-call]
+        if name in _CONTRACTIONS and all(tensor.numel() for tensor in tensors):
+            return self._again(func, flat, spec)
         changes = bool(written(func, args, kwargs))
         before = [value.clone() if is_inexact(value) else value for value in flat] if changes else flat
         generators = Generators(tensors) if may_draw(func) else None
@@ -90,40 +94,33 @@ class MonteCarlo(TorchDispatchMode):
         if generators is not None and (changes or generators.drawn()):
             return result
         outputs = operands(tree_flatten(result)[0])
-        if name in _SUMS and not outputs[0].is_complex():
-            fixed = [_exactly(args, outputs[0])]
-        elif name in _CONTRACTIONS:
-            fixed = [torch.zeros_like(output, dtype=torch.bool) for output in outputs]
-        else:
-            exact: Sequence[torch.Tensor | None] = _exact(func, before, tensors, spec) or [None] * len(outputs)
-            fixed = [_unrounded(output, value, operands(before)) for output, value in zip(outputs, exact, strict=True)]
+        if name in _SUMS and not changes and outputs and not outputs[0].is_complex():
+            return self._summed(func, flat, spec, result)
+        exact: Sequence[torch.Tensor | None] = _exact(func, before, tensors, spec) or [None] * len(outputs)
+        fixed = [_unrounded(output, value, operands(before)) for output, value in zip(outputs, exact, strict=True)]
         if all(bool(mask.all()) for mask in fixed):
             return result
         if changes or torch.Tag.pointwise in func.tags:
             for output, mask in zip(outputs, fixed, strict=True):
                 output.copy_(torch.where(mask, output, self._moved(output, 1.0)))
             return result
-        again_args, again_kwargs = tree_unflatten([self._moved(v, 0.5) if is_inexact(v) else v for v in flat], spec)
-        again = func(*again_args, **again_kwargs)
-        return self._summed_in_order(func, again_args, again) if name in _SUMS and not again.is_complex() else again
+        return self._again(func, flat, spec)
 
-    def _summed_in_order(self, func: Any, args: tuple[Any, ...], result: torch.Tensor) -> torch.Tensor:
-        """A sum as a runtime makes it that adds in order, in a few lanes; torch's own cascade is better than most.
+    def _again(self, func: Any, flat: list[Any], spec: Any) -> Any:
+        """The operation with its operands moved."""
+        args, kwargs = tree_unflatten([self._moved(value, 0.5) if is_inexact(value) else value for value in flat], spec)
+        return func(*args, **kwargs)
 
-        Rounding after each addition moves the sum by u/sqrt(3) of the partial sum (u: half a unit in the last place, uniform),
-        so the error's variance is u**2/3 times the sum of squared partial sums, over the number of lanes. A term that is equal
-        to the one before, to within a unit of the partial sum, rounds alike (a flat image, averaged): such errors add up.
-        """
-        lined = _lined(args)
-        lined = lined / lined.shape[-1] if func._schema.name == "aten::mean" else lined
-        eps, partial = torch.finfo(result.dtype).eps, lined.cumsum(-1).abs()
-        alike = lined.diff(dim=-1, prepend=lined[..., :1]).abs() <= eps * partial
-        apart = partial.masked_fill(alike, 0).square().sum(-1) / _LANES
-        together = partial.masked_fill(~alike, 0).sum(-1) / _LANES_ALIKE
-        spread = (apart + together.square()).sqrt().reshape(result.shape)
-        unit = self._amplitude * eps / 2 / math.sqrt(3)
-        moved: torch.Tensor = result.double() + unit * spread * self._normal(result)
-        return moved.to(result.dtype)
+    def _summed(self, func: Any, flat: list[Any], spec: Any, result: torch.Tensor) -> torch.Tensor:
+        """A sum with its terms moved, and then as a runtime makes it that adds in order; `result` itself where it is exact."""
+        args, _ = tree_unflatten(flat, spec)
+        spread = _spread(args, result.dtype, mean=func._schema.name == "aten::mean")
+        if spread is None:
+            return result
+        again: torch.Tensor = self._again(func, flat, spec)
+        unit = self._amplitude * torch.finfo(result.dtype).eps / 2 / math.sqrt(3)
+        moved = (again.double() + unit * spread.reshape(result.shape) * self._normal(again)).to(result.dtype)
+        return moved if all_finite(moved) else torch.where(again.isfinite(), moved, again)
 
     def _normal(self, like: torch.Tensor) -> torch.Tensor:
         """float64 values of variance 1, shaped like `like`."""
@@ -164,20 +161,51 @@ class MonteCarlo(TorchDispatchMode):
         return values.gather(dim, indices.unsqueeze(dim)).squeeze(dim), indices
 
 
+def _spread(args: tuple[Any, ...], dtype: torch.dtype, *, mean: bool) -> torch.Tensor | None:
+    """How far each sum scatters when it is made in order, in a few lanes, in roundings of variance 1: torch's own cascade is
+    better than most. None where no sum needs rounding on the way, whatever the result is: those of small whole numbers, say.
+
+    Rounding after each addition moves the sum by u/sqrt(3) of the partial sum (u: half a unit in the last place, uniform),
+    so the error's variance is u**2/3 times the sum of squared partial sums, over the number of lanes. A term that is equal
+    to the one before, to within a unit of the partial sum, rounds alike (a flat image, averaged): such errors add up.
+    """
+    lined = _lined(args)
+    rows = max(_AT_ONCE // max(lined.shape[-1], 1), 1)
+    found, exact = [], True
+    for some in lined.split(rows):
+        terms = some.double()
+        sums = terms.cumsum(-1)
+        exact = exact and _exactly(terms, sums, dtype)
+        sums = sums.abs_()
+        alike = terms.diff(dim=-1, prepend=terms[..., :1]).abs_() <= torch.finfo(dtype).eps * sums
+        together = (sums * alike).sum(-1) / _LANES_ALIKE
+        found.append((sums.masked_fill_(alike, 0).square_().sum(-1) / _LANES + together.square_()).sqrt_())
+    if exact:
+        return None
+    return torch.cat(found) / (lined.shape[-1] if mean else 1)
+
+
+def _exactly(terms: torch.Tensor, sums: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Whether no partial sum (float64, like the terms) has digits that `dtype` lacks.
+
+    float64 itself: whether each addition gives both of its operands back (Knuth's two-sum).
+    """
+    if dtype is torch.float64:
+        before = sums - terms
+        kept = ((sums - before) == terms) & (before[..., 1:] == sums[..., :-1]).all(-1, keepdim=True)
+    else:
+        kept = sums.to(dtype).double() == sums
+    return bool((kept | sums[..., -1:].isnan()).all())
+
+
 def _lined(args: tuple[Any, ...]) -> torch.Tensor:
-    """The terms of each sum along a last axis, in float64."""
-    terms: torch.Tensor = args[0].double()
+    """The terms of each sum along a last axis, one row for each sum."""
+    terms: torch.Tensor = args[0] if args[0].dim() else args[0].reshape(1)
     dims = args[1] if len(args) > 1 and args[1] else range(terms.dim())
     order = [dim % terms.dim() for dim in ([dims] if isinstance(dims, int) else dims)]
     kept = [dim for dim in range(terms.dim()) if dim not in order]
-    return terms.permute(*kept, *order).reshape(*(terms.shape[dim] for dim in kept), -1)
-
-
-def _exactly(args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
-    """Which sums need no rounding on the way, whatever the result is: those of small whole numbers, say."""
-    partial = _lined(args).cumsum(-1)
-    exact: torch.Tensor = (partial.to(output.dtype).double() == partial).all(-1).reshape(output.shape)
-    return torch.logical_or(exact, output.isnan())
+    count = math.prod(terms.shape[dim] for dim in order)
+    return terms.permute(*kept, *order).reshape(math.prod(terms.shape[dim] for dim in kept), count)
 
 
 def _selected_dim(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:

@@ -26,8 +26,8 @@ DEFAULT = False
 #: What does not make a route red: a sample that is right; one about which the subject's own evaluations disagree makes it
 #: inconclusive, as it would in parity.
 _SOUND = (Outcome.PASSED, Outcome.INCONCLUSIVE)
-#: Evaluations of the noise that a first look takes, and the share of the allowance that must do for it.
-_FEW, _CLEARLY = 2, 0.5
+#: Evaluations of the noise that a first look takes, then a second one, and the share of the allowance that must do for each.
+_LOOKS = ((1, 0.1), (2, 0.5))
 #: A port that has died this often need not be asked further.
 _LIVES = 3
 
@@ -85,10 +85,14 @@ def _tried(bench: Bench, space: Space, recipes: Sequence[Recipe], law: Reference
 
 
 def _unclear(bench: Bench, law: Reference, given: Sequence[Given], doubtful: Sequence[int]) -> list[int]:
-    """Those that two evaluations of the noise around eager do not show to be right: a full judgement takes eighteen runs."""
-    few = law.around_eager(doubtful, _FEW)
-    finding = Finding(bench.on(few), few, check="shapes").take([given[number] for number in doubtful])
-    return [number for number, clear in zip(doubtful, finding.clear(_CLEARLY), strict=True) if not clear]
+    """Those that few evaluations of the noise around eager do not show to be right: a full judgement takes eighteen runs."""
+    left = list(doubtful)
+    for evaluations, share in _LOOKS:
+        if left:
+            few = law.around_eager(left, evaluations)
+            finding = Finding(bench.on(few), few, check="shapes").take([given[number] for number in left])
+            left = [number for number, clear in zip(left, finding.clear(share), strict=True) if not clear]
+    return left
 
 
 def _each(recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:

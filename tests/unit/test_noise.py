@@ -187,3 +187,33 @@ def test_a_complex_sum_keeps_its_imaginary_part():
         moved = terms.sum(1)
     off = (moved.to(torch.complex128) - terms.to(torch.complex128).sum(1)).abs().max()
     assert 0 < off < 1e-5
+
+
+def test_sums_in_float64_are_moved_where_they_round():
+    """There is no wider arithmetic to see it with: a model in float64 would have no noise, and every other order were wrong."""
+    rounded = torch.randn(3, 400, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for terms, moves in ((rounded, True), (rounded.float().double(), False), (torch.tensor([[1e16, 1.0]] * 20).double(), True)):
+        with MonteCarlo(0):
+            moved = terms.sum(1)
+        off = (moved - terms.sum(1)).abs().max()
+        assert bool(off > 0) is moves
+        assert off <= 1e-13 * terms.abs().sum()
+
+
+@pytest.mark.parametrize("shape", [(0,), (), (0, 3), (3, 0), (2, 3, 4)])
+def test_a_sum_of_any_size_is_moved_or_kept(shape):
+    terms = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    for make in (torch.sum, torch.mean, lambda one: one.sum(-1), lambda one: one.sum(0, dtype=torch.int64)):
+        with MonteCarlo(0):
+            moved = make(terms)
+        torch.testing.assert_close(moved, make(terms), equal_nan=True)
+
+
+def test_sums_with_infinities_keep_them():
+    terms = torch.randn(3, 40, generator=torch.Generator().manual_seed(0))
+    terms[0, 0], terms[1, 1] = float("inf"), float("nan")
+    with MonteCarlo(0):
+        moved = terms.sum(1)
+    assert moved[0] == float("inf")
+    assert moved[1].isnan()
+    assert 0 < (moved[2] - terms[2].sum()).abs() < 1e-4
