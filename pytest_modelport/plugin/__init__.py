@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_modelport.plugin import options
-from pytest_modelport.plugin.gathering import Gatherer
+from pytest_modelport.plugin.gathering import Gatherer, is_worker
 from pytest_modelport.plugin.keys import ATTRIBUTE, CALLS, FIXTURE, MARKER, RELEASED, ROWS, SETTINGS, WORKSPACE, is_portable
+from pytest_modelport.plugin.later import Turns
 
 if TYPE_CHECKING:
     from pytest_modelport.plugin.fixture import Modelport
@@ -38,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
         prepare(config)
     config.pluginmanager.register(Gatherer(config), "modelport-gatherer")
+    if not is_worker(config):  # beside others nothing is timed
+        config.pluginmanager.register(Turns(), "modelport-turns")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_modelport.errors import UsageError
-from pytest_modelport.plugin import benchmarks
+from pytest_modelport.plugin import benchmarks, later
 from pytest_modelport.plugin.collect import rerun, route_of, subject_of
 from pytest_modelport.plugin.keys import CALLS, RELEASED, SETTINGS, VERDICTS, WORKSPACE
 from pytest_modelport.plugin.marker import Portable
@@ -152,6 +152,7 @@ class Modelport:
         if forbidden:
             checks.pop("latency", None)
         verdicts = pipeline.prove(self._workspace, case, self._route, tuple(checks))
+        later.put_off(self._item, verdicts)
         if forbidden and case.budgets.latency.given:
             said = f"latency budgets not asked: {forbidden}"
             verdicts.append(Verdict(self._route, "latency", Stage.BUDGET, Outcome.SKIPPED, said, subject=self._subject))

@@ -28,6 +28,8 @@ CALLS: pytest.StashKey[int] = pytest.StashKey()
 VERDICTS: pytest.StashKey[list[Verdict]] = pytest.StashKey()
 #: What an item's calls have proven: the place in the release, the route, the artifact's folder, which weights and code.
 RELEASED: pytest.StashKey[list[tuple[Path, Route, Path, dict[str, str]]]] = pytest.StashKey()
+#: Whether an item has another turn coming, at the end; absent where it has none.
+TURN: pytest.StashKey[bool] = pytest.StashKey()
 #: Every verdict of the run, in the process that started it.
 ROWS: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 
