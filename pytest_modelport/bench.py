@@ -267,20 +267,20 @@ class Bench:
         self._import(room)
         return room.constants(self.format, self.artifact.folder, self.case.timeout)
 
-    def memory(self, calls: int) -> tuple[int, int]:
-        """Bytes of a clean room that has imported the runtime, and at most while it opens the artifact and makes some calls.
-
-        Raises `RoomEnded`.
+    def memory(self, calls: int) -> tuple[int, int, int | None]:
+        """Bytes of a clean room that has imported the runtime, and at most while it opens the artifact and makes some calls;
+        and what torch held on the route's card at most, where it is in use. Raises `RoomEnded`.
         """
-        limit, runtime = self.case.timeout, shelf.runtime(self.runtime)
+        limit, runtime, device = self.case.timeout, shelf.runtime(self.runtime), self.route.device
         with self.workspace.room_for_one(self.case.threads, self.environment) as room:
             self._import(room)
             room.request(limit, op="preload", modules=[*runtime.REQUIRES, *getattr(runtime, "PRELOAD", ())])
-            before = int(room.request(limit, op="memory")["now"])
+            before = int(room.request(limit, op="memory", device=device)["now"])
             with room.open(self.runtime, self.artifact.folder, self._setting(self.runtime), limit) as session:
                 session.prepare(self.feed(self.case.calls[0]), self.case.seed)
                 session.laps(calls)
-                return before, int(room.request(limit, op="memory")["peak"])
+                after = room.request(limit, op="memory", device=device)
+                return before, int(after["peak"]), after["card"]
 
     def traced(self, step: int) -> list[Signature]:
         """Signatures of every value the port computes in one call, after the calls before it. Raises `RoomEnded`."""

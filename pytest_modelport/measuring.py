@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,10 +41,14 @@ def warm_up(timed: Timed) -> int:
 
 @dataclass(frozen=True)
 class Runs:
-    """Timed calls in segments. alone: the processor was one thread's, so that time it did not get is somebody else's."""
+    """Timed calls in segments. alone: the processor was one thread's, so that time it did not get is somebody else's.
+
+    disturbed: what else is known against these times.
+    """
 
     segments: tuple[tuple[Lap, ...], ...]
     alone: bool
+    disturbed: str = ""
 
     @property
     def walls(self) -> list[float]:
@@ -56,6 +60,13 @@ class Runs:
         """Seconds."""
         return statistics.median(self.walls)
 
+    @property
+    def card(self) -> float | None:
+        """Median seconds by the card's own events; None where the runtime has none."""
+        laps = [lap.card for segment in self.segments for lap in segment]
+        known = [seconds for seconds in laps if seconds is not None]
+        return statistics.median(known) if known and len(known) == len(laps) else None
+
     def bounds(self, share: float, alpha: float) -> tuple[float, float, float]:
         """A quantile of these runs, and between what that of all runs lies."""
         walls = sorted(self.walls)
@@ -64,6 +75,8 @@ class Runs:
     @property
     def busy(self) -> str:
         """Why the machine was not its own, or an empty string."""
+        if self.disturbed:
+            return self.disturbed
         laps = [lap for segment in self.segments for lap in segment]
         waited = sum(lap.preempted > 0 for lap in laps) / len(laps)
         if waited > _WAITED:
@@ -77,18 +90,23 @@ class Runs:
         return ""
 
 
-def runs(timed: Timed, count: int, seconds: float, *, alone: bool) -> Runs:
-    """`count` calls in three segments apart from each other, fewer when time is over."""
+def runs(timed: Timed, count: int, seconds: float, *, alone: bool, watch: Callable[[], str] = str) -> Runs:
+    """`count` calls in three segments apart from each other, fewer when time is over.
+
+    watch: asked after each segment what is known against the times just taken.
+    """
     ends, each = time.monotonic() + seconds, -(-count // _SEGMENTS)
     segments: list[tuple[Lap, ...]] = []
+    disturbed = ""
     for number in range(_SEGMENTS):
         laps: list[Lap] = []
         until = time.monotonic() + (ends - time.monotonic()) / (_SEGMENTS - number)
         while len(laps) < each and (not laps or time.monotonic() < until):
             laps += timed.laps(min(_CHUNK * 2, each - len(laps)), warm=0 if laps else 1)
         segments.append(tuple(laps))
+        disturbed = disturbed or watch()
         time.sleep(_BETWEEN)
-    return Runs(tuple(segments), alone)
+    return Runs(tuple(segments), alone, disturbed)
 
 
 def paired(candidate: Timed, reference: Timed, margin: float, alpha: float, seconds: float, seed: int = 0) -> SignTest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,14 +22,18 @@ except ImportError:  # Windows keeps no such count
 
 @dataclass(frozen=True)
 class Lap:
-    """One call. wall, cpu: seconds, by one clock for all processes of the machine. preempted: how often it had to wait."""
+    """One call. wall, cpu: seconds, by one clock for all processes of the machine. preempted: how often it had to wait.
+
+    card: seconds by a card's own events, where the runtime lets them be recorded.
+    """
 
     wall: float
     cpu: float
     preempted: int
+    card: float | None = None
 
     def to_list(self) -> list[Any]:
-        return [self.wall, self.cpu, self.preempted]
+        return [self.wall, self.cpu, self.preempted, self.card]
 
 
 def prepared(session: Session, feed: Feed) -> Callable[[], Any]:
@@ -57,7 +62,8 @@ def _lap(call: Callable[[], Any]) -> Lap:
     waited, cpu, started = _waited(), time.process_time_ns(), time.perf_counter_ns()
     call()
     ended, cpu_ended = time.perf_counter_ns(), time.process_time_ns()
-    return Lap((ended - started) / 1e9, (cpu_ended - cpu) / 1e9, _waited() - waited)
+    card = getattr(call, "seconds", None)
+    return Lap((ended - started) / 1e9, (cpu_ended - cpu) / 1e9, _waited() - waited, card)
 
 
 def memory() -> tuple[int, int]:
@@ -71,6 +77,19 @@ def memory() -> tuple[int, int]:
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return now, peak
+
+
+def allocated(device: str) -> int | None:
+    """Bytes that torch's allocator held on a card at most since this was asked last; None where torch is not in use there.
+
+    What a runtime takes of the card without torch's allocator, and CUDA's own context, is not in it.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not device.startswith("cuda") or not torch.cuda.is_initialized():
+        return None
+    peak = int(torch.cuda.max_memory_allocated(device))
+    torch.cuda.reset_peak_memory_stats(device)
+    return peak
 
 
 def _waited() -> int:

@@ -78,15 +78,12 @@ class TorchSession:
 
         tensors = [to_tensor(array, self._device) for array in feed.inputs.values()]
         args, kwargs = (tuple(tensors), {}) if self._manifest.call == "flat" else tree.build(feed.spec, tensors)
-        wait = waiting(self._device)
 
         def call() -> Any:
             with torch.no_grad():
-                result = self._function(*args, **kwargs)
-            wait()
-            return result
+                return self._function(*args, **kwargs)
 
-        return call
+        return completed(call, self._device)
 
     def _names(self, flat: tree.Flat) -> tuple[str, ...]:
         """The port's own names where it has any; a flat artifact's outputs are the promised ones, in order."""
@@ -104,14 +101,34 @@ def rounding(device: str) -> dict[str, bool]:
     return {"matmul_tf32": torch.backends.cuda.matmul.allow_tf32, "cudnn_tf32": torch.backends.cudnn.allow_tf32}
 
 
-def waiting(device: str) -> Callable[[], None]:
-    """What waits until the work on a device is done; on the CPU it is when the call returns."""
-    import torch
+def completed(call: Callable[[], Any], device: str) -> Callable[[], Any]:
+    """The call until its work on the device is done; on the CPU it is when the call returns."""
+    return OnCard(call, device) if device.startswith("cuda") else call
 
-    def done() -> None:
-        torch.cuda.synchronize(device)
 
-    return done if device.startswith("cuda") else lambda: None
+class OnCard:
+    """A call that returns when the card is done with it.
+
+    seconds: what the last one took by the card's own events, from its first kernel's turn in the stream to the end of its last.
+    """
+
+    def __init__(self, call: Callable[[], Any], device: str) -> None:
+        import torch
+
+        self._call, self._stream = call, torch.cuda.current_stream(device)
+        self._began, self._ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        self._wait: Callable[[], None] = lambda: torch.cuda.synchronize(device)
+
+    def __call__(self) -> Any:
+        self._began.record(self._stream)
+        result = self._call()
+        self._ended.record(self._stream)
+        self._wait()
+        return result
+
+    @property
+    def seconds(self) -> float:
+        return float(self._began.elapsed_time(self._ended)) / 1e3
 
 
 def traced(session: TorchSession, feeds: list[tuple[Feed, int]], seed: Callable[[int], None]) -> Iterator[Signature]:

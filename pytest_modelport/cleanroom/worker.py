@@ -18,7 +18,7 @@ from pytest_modelport.contract import Converting, Session, Subject, Traceable, i
 from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import die_with_parent
 from pytest_modelport.setting import Setting
-from pytest_modelport.stopwatch import laps, memory, prepared
+from pytest_modelport.stopwatch import allocated, laps, memory, prepared
 
 Reply = dict[str, Any]
 
@@ -114,10 +114,10 @@ class Worker:
         del arrays, answer
         return {**reply, "released": bool(released)}  # a port that keeps what it was given keeps the file, too
 
-    def _memory(self) -> Reply:
-        """What this process takes now and at most since this was asked last, in bytes."""
+    def _memory(self, device: str) -> Reply:
+        """What this process takes now and at most since this was asked last, in bytes; and on a card, where torch knows."""
         now, peak = memory()
-        return {"now": now, "peak": peak}
+        return {"now": now, "peak": peak, "card": allocated(device)}
 
     def _prepare(self, session: int, inputs: dict[str, Any], file: str, spec: Any, seed: int) -> Reply:
         """Get ready to time one call, and make it once."""

@@ -39,17 +39,13 @@ class EagerSession:
         """The call alone."""
         import torch
 
-        from pytest_modelport.torchcall import waiting
-
-        wait = waiting(self._device)
+        from pytest_modelport.torchcall import completed
 
         def call() -> Any:
             with torch.no_grad():
-                result = self._module(*self._sample.args, **self._sample.kwargs)
-            wait()
-            return result
+                return self._module(*self._sample.args, **self._sample.kwargs)
 
-        return call
+        return completed(call, self._device)
 
     def run(self, feed: Feed) -> Answer:  # noqa: ARG002 - no feed is asked
         """Raises `TypeError`: the subject's answers are the reference's business."""
