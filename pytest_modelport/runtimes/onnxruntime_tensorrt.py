@@ -5,7 +5,7 @@ A session in which TensorRT takes no node at all is refused: every answer would 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pytest_modelport import ortsession
@@ -21,6 +21,16 @@ EXTRA = "onnx"
 OPTIONS = {"optimization": ortsession.OPTIMIZATION, "precision": ("f32", "f16", "bf16")}
 
 _PRECISION = {"f32": {}, "f16": {"trt_fp16_enable": "1"}, "bf16": {"trt_bf16_enable": "1"}}
+
+
+def absent(_options: Mapping[str, object]) -> str:
+    """Why this build of ONNX Runtime cannot run it; empty when it can."""
+    import onnxruntime
+
+    built = onnxruntime.get_available_providers()
+    if "TensorrtExecutionProvider" in built:
+        return ""
+    return f"onnxruntime {onnxruntime.__version__} is built without TensorrtExecutionProvider: pip install onnxruntime-gpu"
 
 
 def providers(setting: Setting) -> ortsession.Providers:

@@ -21,6 +21,11 @@ def test_what_is_installed_and_imports_is_usable():
     assert {name for kind, name in found if kind == "runtime"} == set(shelf.names("runtimes"))
     assert found["format", "torch_export"].state == "usable"
     assert found["format", "torch_export"].said.startswith("torch 2.")
+    import onnxruntime
+
+    built = "TensorrtExecutionProvider" in onnxruntime.get_available_providers()
+    tensorrt = found["runtime", "onnxruntime_tensorrt"]
+    assert tensorrt.state == ("usable" if built else "lacks"), tensorrt  # imports everywhere, and does not run everywhere
 
 
 @pytest.fixture
