@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from pytest_modelport.errors import unknown
 
 Array = npt.NDArray[Any]
 
@@ -24,7 +26,7 @@ class Domain:
 
     family: `float`, `int`, or `mask` (bools, and integers or floats that are 0 or 1). low, high: inclusive; None where open.
     scale: the size of ordinary elements. ieee: also NaN, infinities and numbers far outside the sample's. table: integers that
-    choose from a table, or that the user has bounded.
+    choose from a table, or that the user has bounded. only: the kinds that the user wants; empty for all.
     """
 
     family: str
@@ -33,10 +35,15 @@ class Domain:
     scale: float = 1.0
     ieee: bool = False
     table: bool = False
+    only: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Ways to fill an array, after the user's own values: what was asked for in so many words, then simplest first."""
+        return self.only or self._kinds
+
+    @property
+    def _kinds(self) -> tuple[str, ...]:
         if self.family == "mask":
             return _MASKS
         if self.family == "int":
@@ -48,6 +55,8 @@ class Domain:
     @property
     def rare(self) -> tuple[str, ...]:
         """Ways that are worth a try only where the subject looks at values: far from the sample's."""
+        if self.only:
+            return ()
         return {"float": ("high", "low"), "int": () if self.table else ("wide", "wider"), "mask": ()}[self.family]
 
     @property
@@ -60,6 +69,13 @@ class Domain:
         drawn = {"mask": _mask, "int": _integers, "float": _floats}[self.family](self, kind, shape, rng)
         closed = kind not in (*_IEEE, "negative", "wide", "wider", "low") and (self.low, self.high) != (None, None)
         return np.clip(drawn, self.low, self.high) if closed else drawn
+
+    def narrowed(self, name: str, kinds: Sequence[str]) -> Domain:
+        """The same, filled in these ways only. Raises `UsageError` for one that is none of this domain's."""
+        for kind in kinds:
+            if kind not in self._kinds:
+                raise unknown(f"kind of values for {name!r}", kind, self._kinds)
+        return replace(self, only=tuple(kinds))
 
 
 def domain_of(values: Array, *, rows: int | None = None, ieee: bool = False) -> Domain:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_modelport.errors import UsageError, unknown
@@ -11,17 +11,20 @@ from pytest_modelport.recipes import Recipe
 #: Which values are looked for: ordinary ones, or also those that IEEE arithmetic treats in ways of its own.
 DOMAINS = ("finite", "ieee")
 
+#: What a user says of one input: its bounds, or the kinds of values it has (`"prefix"`, `["ones", "prefix"]`).
+Given = tuple[float, float] | str | Sequence[str]
+
 
 @dataclass(frozen=True)
 class Search:
-    """How samples are looked for. examples: how many. domain: `finite` or `ieee`. domains: bounds of inputs, by name.
+    """How samples are looked for. examples: how many. domain: `finite` or `ieee`. domains: what inputs may be, by name.
 
     replay: the one sample to make instead. seconds: for the subject to try them, for each port, and to shrink what fails.
     """
 
     examples: int = 25
     domain: str = "finite"
-    domains: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    domains: Mapping[str, Given] = field(default_factory=dict)
     replay: Recipe | None = None
     seconds: float = 120.0
 
@@ -34,7 +37,7 @@ class Search:
 def search_of(
     examples: int = Search.examples,
     domain: str = "finite",
-    domains: Mapping[str, tuple[float, float]] | None = None,
+    domains: Mapping[str, Given] | None = None,
     replay: Recipe | None = None,
     seconds: float = Search.seconds,
 ) -> Search:

@@ -183,14 +183,27 @@ def _symbol(traced: int, elements: int, lowest: int, highest: int | None) -> Sym
     )
 
 
+def _named(given: object) -> tuple[str, ...]:
+    """The kinds of values that are given by name; none where something else is given."""
+    kinds = (given,) if isinstance(given, str) else given
+    return tuple(kinds) if isinstance(kinds, (list, tuple)) and all(isinstance(kind, str) for kind in kinds) else ()
+
+
 def _domain(name: str, tensor: torch.Tensor, search: Search, rows: Mapping[str, int]) -> Domain:
     values = tensor.detach().cpu()
     values = values.double() if values.is_floating_point() else values
     found = domain_of(values.numpy(), rows=rows.get(name), ieee=search.domain == "ieee")
     if name not in search.domains:
         return found
-    bounds = search.domains[name]
-    if not (isinstance(bounds, tuple) and len(bounds) == 2 and bounds[0] <= bounds[1]):
-        raise UsageError(f"domain of {name!r} is {bounds!r}: give (lowest, highest)")
-    family = "float" if tensor.is_floating_point() else found.family if found.family == "mask" and bounds[1] <= 1 else "int"
-    return Domain(family, *bounds, found.scale, table=True)
+    given = search.domains[name]
+    if kinds := _named(given):
+        return found.narrowed(name, kinds)
+    low, high = _bounds(name, given)
+    family = "float" if tensor.is_floating_point() else found.family if found.family == "mask" and high <= 1 else "int"
+    return Domain(family, low, high, found.scale, table=True)
+
+
+def _bounds(name: str, given: Any) -> tuple[float, float]:
+    if isinstance(given, tuple) and len(given) == 2 and given[0] <= given[1]:
+        return given
+    raise UsageError(f"domain of {name!r} is {given!r}: give (lowest, highest) or kinds of values, ['ones', 'prefix']")

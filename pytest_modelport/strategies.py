@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_modelport.drawing import recipes
 from pytest_modelport.sample import Sample
+from pytest_modelport.searching import Given
 
 
 def samples(
@@ -22,7 +23,7 @@ def samples(
     *,
     dynamic_shapes: Any = None,
     domain: str = "finite",
-    domains: Mapping[str, tuple[float, float]] | None = None,
+    domains: Mapping[str, Given] | None = None,
 ) -> st.SearchStrategy[Sample]:
     """Samples inside the declared dims and domains; what the subject itself refuses is among them.
 

@@ -15,7 +15,7 @@ from pytest_modelport.pipeline import TIMEOUT, case_of, checks_for, expect, prov
 from pytest_modelport.recipes import Recipe
 from pytest_modelport.request import Artifacts, artifacts_of, checks_of, functions_of, routes_of, transform_of
 from pytest_modelport.route import Route
-from pytest_modelport.searching import Search, search_of
+from pytest_modelport.searching import Given, Search, search_of
 from pytest_modelport.surroundings import environment
 from pytest_modelport.tolerance import Tolerance
 from pytest_modelport.verdict import Report
@@ -44,7 +44,7 @@ def verify(
     imports: Sequence[str] = (),
     examples: int = Search.examples,
     domain: str = "finite",
-    domains: Mapping[str, tuple[float, float]] | None = None,
+    domains: Mapping[str, Given] | None = None,
     search_seconds: float = Search.seconds,
     replay: Mapping[str, Any] | None = None,
     latency: Mapping[str, Any] | None = None,
@@ -71,8 +71,9 @@ def verify(
     debugger sees them; a crash ends it and nothing is timed out.
 
     Further samples that the check `shapes` makes inside the declared dims: examples: how many. domain: `finite` or `ieee` (also
-    NaN, infinities, huge numbers). domains: bounds of inputs by name, `{"input_ids": (0, 30521)}`. replay: the one sample to
-    make instead, a `recipe`. search_seconds: for the subject to try them, for each port, and to shrink what fails.
+    NaN, infinities, huge numbers). domains: what inputs may be, by name: bounds, `{"input_ids": (0, 30521)}`, or kinds of
+    values, `{"attention_mask": ["ones", "prefix"]}`. replay: the one sample to make instead, a `recipe`. search_seconds: for
+    the subject to try them, for each port, and to shrink what fails.
 
     Budgets, each held by the check of its name: latency `{"p95_ms": 5, "load_ms": 300, "speedup_vs_eager": 1.3,
     "max_regression": "5%"}`, size `{"mb": 5, "parameters": 1e6}`, memory `{"mb": 200}`. baseline: a folder with the last

@@ -169,7 +169,19 @@ def _failed(bench: Bench, seen: Tried, trial: _Trial) -> Verdict:
     }
     condition = _condition(found, seen)
     reason = f"fails when {condition}: {verdict.reason}" if condition else f"fails at the sample itself: {verdict.reason}"
-    return replace(verdict, reason=reason, evidence=evidence, notes=(*verdict.notes, *seen.notes))
+    notes = (*verdict.notes, *seen.notes, *_excused(found, seen.space, trial.wrong))
+    return replace(verdict, reason=reason, evidence=evidence, notes=notes)
+
+
+def _excused(found: Shrunk, space: Space, wrong: Sequence[Recipe]) -> list[str]:
+    """How to say that a mask is never filled in the ways that fail."""
+    notes = []
+    for name, domain in space.domains.items():
+        key = f"{name}:kind"
+        kinds = [kind for kind in domain.kinds if all(recipe.get(key) != kind for recipe in wrong)]
+        if key in found.nearest and domain.family == "mask" and kinds:
+            notes.append(f"where {name} is never so: domains={{{name!r}: {kinds}}}")
+    return notes
 
 
 def _condition(found: Shrunk, seen: Tried) -> str:

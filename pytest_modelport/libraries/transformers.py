@@ -25,6 +25,8 @@ _VOCABULARY = 128
 #: Ids of special tokens in a small vocabulary; others are counted down from its end, where no sample has ids.
 _SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
 _ORDINARY = 100
+#: Side of an image of which four stages, each of half the size of the one before, leave a window.
+_WINDOWED = 64
 #: What `tiny` makes of a config's fields: a pattern for whole names, and the largest value left.
 _TINY: tuple[tuple[str, int], ...] = (
     (r"vocab_size|\w+_vocab_size|codebook_size", _VOCABULARY),
@@ -40,6 +42,7 @@ _TINY: tuple[tuple[str, int], ...] = (
     (r"\w*(max_position_embeddings|n_positions|max_seq_len|max_sequence_length)", 128),
     (r"image_size|input_size", 32),
     (r"patch_size", 8),
+    (r"window_size", 2),
     (r"q_lora_rank|kv_lora_rank", 16),
 )
 
@@ -95,6 +98,8 @@ def _shrunk(config: Any) -> dict[str, Any]:
                 small[key] = limit
         elif key in ("hidden_sizes", "embed_dims", "depths", "num_heads", "encoder_hidden_sizes", "neck_hidden_sizes"):
             small[key] = _steps(key, value)
+    if "window_size" in small and isinstance(getattr(config, "image_size", None), int):
+        small["image_size"] = min(config.image_size, _WINDOWED)
     return small
 
 

@@ -21,7 +21,7 @@ from pytest_modelport.verdict import Outcome, Report, Stage, Verdict, worst
 if TYPE_CHECKING:
     from pytest_modelport.budget import Budgets
     from pytest_modelport.request import Artifacts
-    from pytest_modelport.searching import Search
+    from pytest_modelport.searching import Given, Search
     from pytest_modelport.workspace import Workspace
 
 
@@ -63,7 +63,7 @@ class Modelport:
         imports: Sequence[str] = (),
         examples: int | None = None,
         domain: str = "finite",
-        domains: Mapping[str, tuple[float, float]] | None = None,
+        domains: Mapping[str, Given] | None = None,
         search_seconds: float | None = None,
         latency: Mapping[str, Any] | None = None,
         size: Mapping[str, Any] | None = None,
@@ -169,7 +169,7 @@ class Modelport:
         self,
         examples: int | None,
         domain: str,
-        domains: Mapping[str, tuple[float, float]] | None,
+        domains: Mapping[str, Given] | None,
         seconds: float | None,
     ) -> Search:
         from pytest_modelport.recipes import parse

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import replace
 
 import pytest
@@ -135,9 +136,10 @@ def test_a_quantization_that_changes_nothing(ported, monkeypatch):
     from pytest_modelport.transforms import ort_static
 
     monkeypatch.setattr(ort_static, "apply", lambda work: work.target.write_bytes(work.source.read_bytes()) and [])
-    assert "nothing was changed: the answers are the original's (131.7 dB)" in said(
-        ported("cnn", "onnx", T.ort_static(), seed=7)
-    )
+    text = said(ported("cnn", "onnx", T.ort_static(), seed=7))
+    decibel = re.search(r"nothing was changed: the answers are the original's \(([\d.]+) dB\)", text)
+    assert decibel, text
+    assert float(decibel[1]) > 120  # rounding, which no two processors do alike
 
 
 def test_an_opset_that_a_tool_changes(ported, monkeypatch):

@@ -123,6 +123,8 @@ def test_a_transformers_model_by_name_is_the_same_each_time():
         ("transformers:T5Config?tiny", {"input_ids", "attention_mask", "decoder_input_ids"}),
         ("transformers:WhisperConfig?tiny&max_source_positions=40", {"input_features", "decoder_input_ids"}),
         ("transformers:LayoutLMConfig?tiny", {"input_ids", "attention_mask", "bbox"}),
+        ("transformers:SwinConfig?tiny", {"pixel_values"}),  # its last stage must still hold a window
+        ("transformers:DonutSwinConfig?tiny", {"pixel_values"}),
     ],
 )
 def test_inputs_come_from_the_signature(spec, inputs):

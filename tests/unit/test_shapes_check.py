@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import time
 
 import pytest
@@ -64,6 +65,26 @@ def test_what_must_come_together_is_said(prove, model, condition, recipe):
     assert verdict.check == "shapes"
     assert verdict.reason.startswith(condition)
     assert parse(verdict.evidence["recipe"]).without("seed") == recipe
+
+
+class Hidden(nn.Module):
+    """Whole numbers that a tracer bakes in, for a mask that hides everything."""
+
+    def forward(self, x, mask):
+        return x * mask if mask.any() else x + 1
+
+
+def test_a_mask_that_is_never_so_can_be_left_out(prove):
+    args, asked = (X, torch.tensor([[1, 1, 0]] * 4)), {"checks": ("shapes",), "dynamic_shapes": {"x": {}, "mask": {}}}
+    [found] = prove(["torchscript"], Hidden(), args, search=search_of(), **asked).verdicts
+    assert found.reason.startswith("fails when mask is zeros: ")
+    [said] = [note for note in found.notes if note.startswith("where mask is never so: domains=")]
+    domains = ast.literal_eval(said.partition("=")[2])
+    assert "prefix" in domains["mask"]
+    assert "zeros" not in domains["mask"]
+    [quiet] = prove(["torchscript"], Hidden(), args, search=search_of(domains=domains), **asked).verdicts
+    assert quiet.outcome is Outcome.PASSED
+    assert not any("never so" in note for note in shapes(prove, Zero()).notes)  # what is no mask has too many ways to list
 
 
 def test_the_recipe_alone_shows_it_again(prove):

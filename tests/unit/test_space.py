@@ -102,6 +102,20 @@ def test_a_users_bounds_win():
         space(Masked(), IDS, NAMED, domains={"ids": 5})
 
 
+def test_a_user_may_name_the_kinds_of_values():
+    """A prefix of ones has one at least: a row that hides everything never comes."""
+    found = space(Masked(), IDS, NAMED, domains={"mask": ["ones", "prefix"], "ids": "max"})
+    assert found.factors["mask:kind"] == ("sample", "ones", "prefix")
+    assert found.factors["ids:kind"] == ("sample", "max")
+    for seed in range(20):
+        mask = found.build(Recipe({"mask:kind": "prefix", "seed": seed, "batch": 5})).args[1]
+        assert (mask.sum(1) > 0).all()
+    with pytest.raises(UsageError, match="unknown kind of values for 'mask' 'prefixes': did you mean 'prefix'"):
+        space(Masked(), IDS, NAMED, domains={"mask": ["ones", "prefixes"]})
+    with pytest.raises(UsageError, match="domain of 'mask' is \\[\\]: give"):
+        space(Masked(), IDS, NAMED, domains={"mask": []})
+
+
 @pytest.mark.parametrize("shape", [(4,), (2, 3), (2, 3, 4, 5)])
 def test_a_layout_changes_no_value(shape):
     tensor = torch.randn(shape)
