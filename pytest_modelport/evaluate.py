@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pytest_modelport import tree, wire
 from pytest_modelport.noise import MonteCarlo
-from pytest_modelport.oracle import Generators, Oracle, decomposed, may_draw
+from pytest_modelport.oracle import Generators, Oracle, decomposed, may_draw, unfused
 from pytest_modelport.provenance import Provenance, stored_tensors
 from pytest_modelport.sample import Call, Rejected
 from pytest_modelport.snapshot import Snapshot
@@ -101,7 +101,9 @@ def noisy(
     records = []
     for seed in seeds:
         path = out.with_name(f"{out.name}-{seed}.bin")
-        records.append((path.name, _run(module, calls, device, path, lambda tensor: tensor, MonteCarlo(seed, amplitude))))
+        with unfused():
+            record = _run(module, calls, device, path, lambda tensor: tensor, MonteCarlo(seed, amplitude))
+        records.append((path.name, record))
     return records
 
 

@@ -99,9 +99,17 @@ class Matcher:
         for view in _views(constant):
             found = self._digests.get(_digest(view))
             if found:
+                # What it computes may be one of its tensors again: a weight norm whose gain is its weight's own length.
+                found = [*found, *self._equals(constant)]
                 sources = tuple(dict.fromkeys(source for item in found for source in item.sources))
                 return Match(name, "same", sources, found[0].label)
         return None
+
+    def _equals(self, constant: Floats) -> list[Known]:
+        """What the subject computes, and gives this constant but for rounding."""
+        computed = [item for item in self.known if item.computed and item.values.size == constant.size]
+        views = ((item, view) for item in computed for view in _laid_out(item.values, constant.shape))
+        return [item for item, view in views if _close(constant, view, np.abs(view) + _rms(view))]
 
     def _rearranged(self, name: str, constant: Floats) -> Match | None:
         """Rows, or aligned pieces of rows, that are all pieces of the subject's tensors; or nearly all: damaged."""

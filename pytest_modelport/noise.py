@@ -9,23 +9,32 @@ their operands moved by half a unit instead, which draws every rounding inside t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from pytest_modelport.formulas import formula
 from pytest_modelport.oracle import Generators, all_finite, is_arithmetic, is_view, may_draw, operands, wide, widened, written
 from pytest_modelport.tensors import is_inexact
 
 #: Always rounded: asking float64 whether they are would cost another product.
-_CONTRACTIONS = frozenset({"mm", "addmm", "bmm", "baddbmm", "convolution"})
+_CONTRACTIONS = frozenset({"mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "matmul", "convolution"})
 #: Sums whose order is the runtime's own business, and in how many lanes a plain one adds.
 _SUMS = frozenset({"sum", "mean"})
 _LANES = 8
 #: The same where each rounding has the same sign: lanes are no help then, and some kernels have one.
 _LANES_ALIKE = 2
+#: How many terms of a product runtimes add in order before they begin anew. With K random terms ONNX Runtime and MKL are off by
+#: as much as adding all in order predicts up to K = 512 (ONNX Runtime with few outputs: 1024), and by that over the root of
+#: K / 256 to K / 1024 beyond; some products with a vector are added in order to the end (docs/orders.md).
+_BLOCK = 512
+#: The mean square of a rounding, in units of that of the largest number with the same exponent: 3 / (8 ln 2).
+_BINADE = 0.54
+#: Products that other runtimes add up in the dtype itself. In half precision all of them add in float32, and round once.
+_ADDED_ALIKE = (torch.float32, torch.float64)
 #: Terms that are looked at together: few enough to stay in a processor's cache.
 _AT_ONCE = 1 << 16
 #: Give elements as they are, or nothing that has digits: there is nothing to round, and no need to ask float64.
@@ -38,27 +47,6 @@ _SELECTIONS = frozenset(
 )
 #: Documented not to say which of several equal elements comes first.
 _TIES = frozenset({"sort", "topk", "kthvalue", "median"})
-
-
-def _gelu(x: torch.Tensor, *, approximate: str = "none") -> torch.Tensor:
-    if approximate == "none":
-        return x * 0.5 * (1 + torch.erf(x * math.sqrt(0.5)))
-    return x * 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-
-
-def _softplus(x: torch.Tensor, beta: float = 1.0, threshold: float = 20.0) -> torch.Tensor:
-    return torch.where(x * beta > threshold, x, torch.log1p(torch.exp(x * beta)) / beta)
-
-
-#: Activations that torch documents by a formula and computes in one kernel. Other runtimes compute the formula, and what its
-#: steps round is fair: far out, where 1 + erf(x) cancels, that is more than the last place of the result.
-_FORMULAS = {
-    "gelu": _gelu,
-    "silu": lambda x: x * torch.sigmoid(x),
-    "mish": lambda x: x * torch.tanh(_softplus(x)),
-    "softplus": _softplus,
-    "log_sigmoid_forward": lambda x: (-_softplus(-x), x.new_empty(0)),
-}
 
 
 class MonteCarlo(TorchDispatchMode):
@@ -82,11 +70,18 @@ class MonteCarlo(TorchDispatchMode):
         tensors = operands(flat)
         if not is_arithmetic(func, tensors) or is_view(func) or name.removesuffix("_") in _SELECTIONS:
             return func(*args, **kwargs)
-        if name in _FORMULAS:
+        if (steps := formula(name, tensors, args, kwargs)) is not None:
             with self:  # every step of the formula is an operation of its own
-                return _FORMULAS[name](*args, **kwargs)  # type: ignore[no-untyped-call]
+                return steps(*args, **kwargs)
+        if name == "cumsum" and tensors[0].dtype is torch.float32:
+            return self._cumulated(func, flat, spec)
         if name in _CONTRACTIONS and all(tensor.numel() for tensor in tensors):
-            return self._again(func, flat, spec)
+            return self._contracted(func, flat, spec)
+        return self._rounded(func, name, tensors, flat, spec)
+
+    def _rounded(self, func: Any, name: str, tensors: list[torch.Tensor], flat: list[Any], spec: Any) -> Any:
+        """Any other operation: moved where exact arithmetic would have given another result."""
+        args, kwargs = tree_unflatten(flat, spec)
         changes = bool(written(func, args, kwargs))
         before = [value.clone() if is_inexact(value) else value for value in flat] if changes else flat
         generators = Generators(tensors) if may_draw(func) else None
@@ -111,16 +106,37 @@ class MonteCarlo(TorchDispatchMode):
         args, kwargs = tree_unflatten([self._moved(value, 0.5) if is_inexact(value) else value for value in flat], spec)
         return func(*args, **kwargs)
 
+    def _contracted(self, func: Any, flat: list[Any], spec: Any) -> torch.Tensor:
+        """A product with its operands moved, and then each of its sums as a runtime makes it that adds in order."""
+        again: torch.Tensor = self._again(func, flat, spec)
+        if again.dtype not in _ADDED_ALIKE:
+            return again
+        args, kwargs = tree_unflatten(flat, spec)
+        return self._scattered(again, _walk(func, args, kwargs, again))
+
+    def _cumulated(self, func: Any, flat: list[Any], spec: Any) -> torch.Tensor:
+        """Running sums, each with the roundings of all before it: in order is the only way to make them in one pass."""
+        (terms, dim, *_), _ = tree_unflatten(flat, spec)
+        sums = terms.double().cumsum(dim)
+        if bool(((sums.float() == sums) | sums.isnan()).all()):
+            result: torch.Tensor = func(terms, dim)
+            return result
+        return self._scattered(self._again(func, flat, spec), (_BINADE * sums.square()).cumsum(dim).sqrt())
+
+    def _scattered(self, sums: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+        """Sums moved by a rounding of half a unit, uniform, of each partial sum. spread: root of the sum of their squares."""
+        unit = self._amplitude * torch.finfo(sums.dtype).eps / 2
+        dtype = sums.dtype if sums.dtype in _ADDED_ALIKE else torch.float64
+        moved = torch.addcmul(sums.to(dtype), spread.to(dtype), self._uniform(sums, dtype), value=unit).to(sums.dtype)
+        return moved if all_finite(moved) else torch.where(moved.isfinite(), moved, sums)
+
     def _summed(self, func: Any, flat: list[Any], spec: Any, result: torch.Tensor) -> torch.Tensor:
         """A sum with its terms moved, and then as a runtime makes it that adds in order; `result` itself where it is exact."""
         args, _ = tree_unflatten(flat, spec)
         spread = _spread(args, result.dtype, mean=func._schema.name == "aten::mean")
         if spread is None:
             return result
-        again: torch.Tensor = self._again(func, flat, spec)
-        unit = self._amplitude * torch.finfo(result.dtype).eps / 2 / math.sqrt(3)
-        moved = (again.double() + unit * spread.reshape(result.shape) * self._normal(again)).to(result.dtype)
-        return moved if all_finite(moved) else torch.where(again.isfinite(), moved, again)
+        return self._scattered(self._again(func, flat, spec), spread.reshape(result.shape))
 
     def _normal(self, like: torch.Tensor) -> torch.Tensor:
         """float64 values of variance 1, shaped like `like`."""
@@ -159,6 +175,43 @@ class MonteCarlo(TorchDispatchMode):
         if indices.dim() == values.dim():
             return values.gather(dim, indices), indices
         return values.gather(dim, indices.unsqueeze(dim)).squeeze(dim), indices
+
+
+def _walk(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: torch.Tensor) -> torch.Tensor:
+    """How far each sum of a product scatters, in roundings of variance 1, when it is made as runtimes make it: in order, anew
+    for every block of terms, or in a few lanes, whatever is more.
+
+    With K terms of mean m and variance v the squares of the partial sums are j**2 m**2 + j v, together K**3 m**2 / 3 +
+    K**2 v / 2. That is K (S / 2 + D / 3) of S, a product of squared operands, and D, what the square of the product itself is
+    more than S. Terms that are zero round nothing. What is added to a product (a bias) comes last.
+    """
+    name = func._schema.name.partition("::")[2]
+    added, first, second, *rest = args if name in ("addmm", "baddbmm", "addmv") else (None, *args)
+    square: Callable[..., torch.Tensor] = torch.matmul
+    terms = first.shape[-1]
+    if name == "convolution":
+        added, rest[0] = rest[0], None
+        added = added if added is None else added.reshape(-1, *[1] * (first.dim() - 2))
+        terms = second[:, 0].numel() // rest[6] if rest[4] else second[0].numel()
+        square = func
+    terms = max(terms * min(_density(first), _density(second)), 1.0)
+    product = result if added is None else result - added * kwargs.get("beta", 1)
+    block = min(terms, _BLOCK)
+    blocked = _BINADE * (block + terms / block), _BINADE * (block**2 / terms + terms / block)
+    for dtype in (result.dtype, torch.float64):  # squares leave float32 at 1e19
+        squares = square(first.to(dtype).square(), second.to(dtype).square(), *rest).mul_(kwargs.get("alpha", 1) ** 2)
+        drift = product.to(dtype).square().sub_(squares).clamp_min_(0)
+        spread: torch.Tensor = squares * (blocked[0] / 2) + drift * (blocked[1] / 3)
+        if terms > _BLOCK:
+            spread = torch.maximum(spread, (squares / 2 + drift / 3).mul_(terms / _LANES))
+        if all_finite(spread.sqrt_()):
+            break
+    return spread
+
+
+def _density(tensor: torch.Tensor) -> float:
+    """Share of the elements that are not zero."""
+    return float(tensor.count_nonzero()) / tensor.numel()
 
 
 def _spread(args: tuple[Any, ...], dtype: torch.dtype, *, mean: bool) -> torch.Tensor | None:

@@ -100,14 +100,24 @@ def widened(values: list[Any], tensors: list[torch.Tensor], lift: Any) -> list[A
 @contextlib.contextmanager
 def decomposed() -> Iterator[None]:
     """Switch off fused kernels that have no float64 twin (oneDNN's LSTM, the transformer fast path)."""
-    fastpath, onednn = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.enabled
-    torch.backends.mha.set_fastpath_enabled(False)
+    onednn = torch.backends.mkldnn.enabled
     torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
+    try:
+        with unfused():
+            yield
+    finally:
+        torch.backends.mkldnn.enabled = onednn
+
+
+@contextlib.contextmanager
+def unfused() -> Iterator[None]:
+    """Let a transformer's layer be made of its operations, not of one."""
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fastpath)
-        torch.backends.mkldnn.enabled = onednn
 
 
 class Oracle(TorchDispatchMode):

@@ -217,3 +217,116 @@ def test_sums_with_infinities_keep_them():
     assert moved[0] == float("inf")
     assert moved[1].isnan()
     assert 0 < (moved[2] - terms[2].sum()).abs() < 1e-4
+
+
+@pytest.mark.parametrize("terms", [64, 256, 512, 2048])
+@pytest.mark.parametrize("positive", [False, True])
+def test_products_scatter_as_sums_made_in_order(terms, positive):
+    """In blocks of 512 terms: whoever adds so is within the noise, and the noise is not far beyond that."""
+    generator = torch.Generator().manual_seed(terms)
+    make = torch.rand if positive else torch.randn
+    left, right = make(4, terms, generator=generator), make(terms, 30, generator=generator)
+    exact = left.double() @ right.double()
+    products = left[:, :, None] * right[None]
+    blocks = [block.numpy().cumsum(1, dtype=np.float32)[:, -1] for block in products.split(512, 1)]
+    inorder = np.cumsum(np.stack(blocks), 0, dtype=np.float32)[-1]
+    noisy = []
+    for seed in range(8):
+        with MonteCarlo(seed):
+            noisy.append((left @ right).double() - exact)
+    off = float((torch.from_numpy(inorder).double() - exact).square().mean().sqrt())
+    assert 0.2 < off / float(torch.stack(noisy).square().mean().sqrt()) < 1.6
+
+
+def test_a_product_that_only_selects_is_hardly_moved():
+    rows = torch.randn(512, 16, generator=torch.Generator().manual_seed(0))
+    chosen = torch.nn.functional.one_hot(torch.arange(0, 512, 7), 512).float()
+    with MonteCarlo(0):
+        moved = chosen @ rows
+    assert ((moved - rows[::7]).abs() <= 2 * torch.finfo(torch.float32).eps * rows[::7].abs()).all()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e18, float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+def test_products_of_any_size_and_dtype_are_moved(scale, dtype):
+    left = (torch.randn(3, 40, generator=torch.Generator().manual_seed(0)).double() * scale).to(dtype)
+    right = torch.randn(40, 5, generator=torch.Generator().manual_seed(1)).to(dtype)
+    plain = left @ right
+    with MonteCarlo(0):
+        moved = left @ right
+    finite = plain.isfinite()
+    assert torch.equal(moved.isfinite(), finite)
+    off = (moved - plain)[finite].abs().double()
+    assert (off <= 20 * torch.finfo(dtype).eps * plain[finite].double().abs().max()).all() if off.numel() else not finite.any()
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_convolutions_are_sums_of_their_kernels_and_channels(transposed, groups):
+    kind = nn.ConvTranspose2d if transposed else nn.Conv2d
+    torch.manual_seed(0)
+    module = kind(64, 32, 3, groups=groups)
+    image = torch.randn(1, 64, 12, 12)
+    with torch.no_grad():
+        plain = module(image)
+        exact = module.double()(image.double())
+        module.float()
+        with MonteCarlo(0):
+            moved = module(image)
+    terms = 64 // groups * 9
+    in_order = math.sqrt(0.54 * terms / 2 / 3) * 2**-24 * float(exact.square().mean().sqrt())
+    assert 0.5 < float((moved - plain).double().square().mean().sqrt()) / in_order < 3
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.GroupNorm(4, 32),
+        nn.InstanceNorm1d(32),
+        nn.InstanceNorm1d(32, affine=True),
+        nn.BatchNorm1d(32, track_running_stats=False),
+        nn.TransformerEncoderLayer(32, 4, batch_first=True),
+    ],
+)
+def test_formulas_give_what_the_kernels_give(module):
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(2, 32, 32, generator=generator) + 1
+    with torch.no_grad():
+        plain = module.eval()(values)
+        with MonteCarlo(0):
+            moved = module(values)
+    assert not torch.equal(moved, plain)
+    torch.testing.assert_close(moved, plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("causal", "mask"), [(False, None), (True, None), (False, "bool"), (False, "float")])
+def test_attention_is_its_formula(causal, mask):
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, 3, 7, 8, generator=generator) for _ in range(3))
+    seen = torch.ones(7, 7, dtype=torch.bool).tril(2)
+    seen[3] = False
+    given = {None: None, "bool": seen, "float": torch.randn(7, 7, generator=generator)}[mask]
+
+    def attend():
+        return nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=given, is_causal=causal)
+
+    with MonteCarlo(0):
+        moved = attend()
+    assert not torch.equal(moved, attend())
+    torch.testing.assert_close(moved, attend(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("order", "dims"), [(2, -1), (1, (0, 1)), (2, None), (3, -1), (float("inf"), -1)])
+def test_norms_are_their_formulas(order, dims):
+    values = torch.randn(5, 700, generator=torch.Generator().manual_seed(0))
+    with MonteCarlo(0):
+        moved = torch.linalg.vector_norm(values, order, dims)
+    torch.testing.assert_close(moved, torch.linalg.vector_norm(values, order, dims))
+
+
+def test_running_sums_scatter_more_the_longer_they_run():
+    terms = torch.randn(200, 1000, generator=torch.Generator().manual_seed(0))
+    with MonteCarlo(0):
+        off = (terms.cumsum(1).double() - terms.double().cumsum(1)).square().mean(0).sqrt()
+        assert torch.equal(torch.ones(9).cumsum(0), torch.arange(1.0, 10))
+    assert off[900:].mean() > 5 * off[90:110].mean() > 0
