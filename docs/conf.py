@@ -51,6 +51,7 @@ CONTENTS = {
         "peer",
         "suites",
         "false_alarms",
+        "wide",
         "discovery",
         "generators",
         "latency",

@@ -29,7 +29,7 @@ _LANES = 8
 _LANES_ALIKE = 2
 #: How many terms of a product runtimes add in order before they begin anew. With K random terms ONNX Runtime and MKL are off by
 #: as much as adding all in order predicts up to K = 512 (ONNX Runtime with few outputs: 1024), and by that over the root of
-#: K / 256 to K / 1024 beyond; some products with a vector are added in order to the end (docs/orders.md).
+#: K / 256 to K / 1024 beyond; some products with a vector are added in order to the end (docs/methods.md).
 _BLOCK = 512
 #: The mean square of a rounding, in units of that of the largest number with the same exponent: 3 / (8 ln 2).
 _BINADE = 0.54
