@@ -29,8 +29,9 @@ _LANES = 8
 _LANES_ALIKE = 2
 #: How many terms of a product runtimes add in order before they begin anew. With K random terms ONNX Runtime and MKL are off by
 #: as much as adding all in order predicts up to K = 512 (ONNX Runtime with few outputs: 1024), and by that over the root of
-#: K / 256 to K / 1024 beyond; some products with a vector are added in order to the end (docs/methods.md).
-_BLOCK = 512
+#: K / 256 to K / 1024 beyond; some products with a vector are added in order to the end (docs/methods.md). With blocks of 512
+#: a convolution of 1024 terms was called wrong: the path of its sums made single elements seven times as wrong as the rest.
+_BLOCK = 1024
 #: The mean square of a rounding, in units of that of the largest number with the same exponent: 3 / (8 ln 2).
 _BINADE = 0.54
 #: Products that other runtimes add up in the dtype itself. In half precision all of them add in float32, and round once.
@@ -125,9 +126,9 @@ class MonteCarlo(TorchDispatchMode):
 
     def _scattered(self, sums: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
         """Sums moved by a rounding of half a unit, uniform, of each partial sum. spread: root of the sum of their squares."""
-        unit = self._amplitude * torch.finfo(sums.dtype).eps / 2
+        unit = self._amplitude * torch.finfo(sums.dtype).eps / 2 / math.sqrt(3)
         dtype = sums.dtype if sums.dtype in _ADDED_ALIKE else torch.float64
-        moved = torch.addcmul(sums.to(dtype), spread.to(dtype), self._uniform(sums, dtype), value=unit).to(sums.dtype)
+        moved = torch.addcmul(sums.to(dtype), spread.to(dtype), self._normal(sums, dtype), value=unit).to(sums.dtype)
         return moved if all_finite(moved) else torch.where(moved.isfinite(), moved, sums)
 
     def _summed(self, func: Any, flat: list[Any], spec: Any, result: torch.Tensor) -> torch.Tensor:
@@ -138,16 +139,18 @@ class MonteCarlo(TorchDispatchMode):
             return result
         return self._scattered(self._again(func, flat, spec), spread.reshape(result.shape))
 
-    def _normal(self, like: torch.Tensor) -> torch.Tensor:
-        """float64 values of variance 1, shaped like `like`."""
-        return math.sqrt(3) * self._uniform(like)
+    def _normal(self, like: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Values of variance 1, shaped like `like`: what many roundings add up to, now and then four times the usual."""
+        return torch.empty_like(like, dtype=dtype).normal_(generator=self._generator(like.device))
+
+    def _generator(self, device: torch.device) -> torch.Generator:
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device).manual_seed(self._seed)
+        return self._generators[device]
 
     def _uniform(self, like: torch.Tensor, dtype: torch.dtype = torch.float64) -> torch.Tensor:
         """Values in [-1, 1), shaped like `like`; in float64 unless another dtype is asked for."""
-        generator = self._generators.get(like.device)
-        if generator is None:
-            generator = self._generators[like.device] = torch.Generator(like.device).manual_seed(self._seed)
-        return torch.empty_like(like, dtype=dtype).uniform_(-1, 1, generator=generator)
+        return torch.empty_like(like, dtype=dtype).uniform_(-1, 1, generator=self._generator(like.device))
 
     def _moved(self, tensor: torch.Tensor, units: float) -> torch.Tensor:
         step = units * self._amplitude * torch.finfo(tensor.dtype).eps

@@ -210,25 +210,25 @@ def test_a_sum_of_any_size_is_moved_or_kept(shape):
 
 
 def test_sums_with_infinities_keep_them():
-    terms = torch.randn(3, 40, generator=torch.Generator().manual_seed(0))
+    terms = torch.randn(30, 40, generator=torch.Generator().manual_seed(0))
     terms[0, 0], terms[1, 1] = float("inf"), float("nan")
     with MonteCarlo(0):
         moved = terms.sum(1)
     assert moved[0] == float("inf")
     assert moved[1].isnan()
-    assert 0 < (moved[2] - terms[2].sum()).abs() < 1e-4
+    assert 0 < (moved[2:] - terms[2:].sum(1)).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("terms", [64, 256, 512, 2048])
 @pytest.mark.parametrize("positive", [False, True])
 def test_products_scatter_as_sums_made_in_order(terms, positive):
-    """In blocks of 512 terms: whoever adds so is within the noise, and the noise is not far beyond that."""
+    """In blocks of 1024 terms: whoever adds so is within the noise, and the noise is not far beyond that."""
     generator = torch.Generator().manual_seed(terms)
     make = torch.rand if positive else torch.randn
     left, right = make(4, terms, generator=generator), make(terms, 30, generator=generator)
     exact = left.double() @ right.double()
     products = left[:, :, None] * right[None]
-    blocks = [block.numpy().cumsum(1, dtype=np.float32)[:, -1] for block in products.split(512, 1)]
+    blocks = [block.numpy().cumsum(1, dtype=np.float32)[:, -1] for block in products.split(1024, 1)]
     inorder = np.cumsum(np.stack(blocks), 0, dtype=np.float32)[-1]
     noisy = []
     for seed in range(8):
@@ -321,7 +321,7 @@ def test_norms_are_their_formulas(order, dims):
     values = torch.randn(5, 700, generator=torch.Generator().manual_seed(0))
     with MonteCarlo(0):
         moved = torch.linalg.vector_norm(values, order, dims)
-    torch.testing.assert_close(moved, torch.linalg.vector_norm(values, order, dims))
+    torch.testing.assert_close(moved, torch.linalg.vector_norm(values, order, dims), rtol=1e-5, atol=0)
 
 
 def test_running_sums_scatter_more_the_longer_they_run():
