@@ -74,10 +74,9 @@ class MonteCarlo(TorchDispatchMode):
         if (steps := formula(name, tensors, args, kwargs)) is not None:
             with self:  # every step of the formula is an operation of its own
                 return steps(*args, **kwargs)
-        if name == "cumsum" and tensors[0].dtype is torch.float32:
-            return self._cumulated(func, flat, spec)
-        if name in _CONTRACTIONS and all(tensor.numel() for tensor in tensors):
-            return self._contracted(func, flat, spec)
+        running = name == "cumsum" and tensors[0].dtype is torch.float32 and not kwargs
+        if (running or name in _CONTRACTIONS) and not written(func, args, kwargs) and all(tensor.numel() for tensor in tensors):
+            return (self._cumulated if running else self._contracted)(func, flat, spec)
         return self._rounded(func, name, tensors, flat, spec)
 
     def _rounded(self, func: Any, name: str, tensors: list[torch.Tensor], flat: list[Any], spec: Any) -> Any:
@@ -117,7 +116,7 @@ class MonteCarlo(TorchDispatchMode):
 
     def _cumulated(self, func: Any, flat: list[Any], spec: Any) -> torch.Tensor:
         """Running sums, each with the roundings of all before it: in order is the only way to make them in one pass."""
-        (terms, dim, *_), _ = tree_unflatten(flat, spec)
+        (terms, dim), _ = tree_unflatten(flat, spec)
         sums = terms.double().cumsum(dim)
         if bool(((sums.float() == sums) | sums.isnan()).all()):
             result: torch.Tensor = func(terms, dim)

@@ -330,3 +330,29 @@ def test_running_sums_scatter_more_the_longer_they_run():
         off = (terms.cumsum(1).double() - terms.double().cumsum(1)).square().mean(0).sqrt()
         assert torch.equal(torch.ones(9).cumsum(0), torch.arange(1.0, 10))
     assert off[900:].mean() > 5 * off[90:110].mean() > 0
+
+
+@pytest.mark.parametrize("name", ["mm", "addmm", "cumsum", "sum"])
+def test_what_is_written_into_a_tensor_of_the_users_is_moved_there(name):
+    generator = torch.Generator().manual_seed(0)
+    left, right = torch.randn(40, 40, generator=generator), torch.randn(40, 40, generator=generator)
+    make = {
+        "mm": lambda out: torch.mm(left, right, out=out),
+        "addmm": lambda out: torch.addmm(left, left, right, out=out),
+        "cumsum": lambda out: torch.cumsum(left, 1, out=out),
+        "sum": lambda out: torch.sum(left, 1, out=out),
+    }[name]
+    plain = make(torch.empty(0))
+    out = torch.empty_like(plain)
+    with MonteCarlo(0):
+        result = make(out)
+    assert result is out
+    assert not torch.equal(out, plain)
+    torch.testing.assert_close(out, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_a_running_sum_in_another_dtype_keeps_it():
+    terms = torch.randn(3, 40, generator=torch.Generator().manual_seed(0))
+    with MonteCarlo(0):
+        assert terms.cumsum(1, dtype=torch.float64).dtype is torch.float64
+        assert terms.cumsum(0).dtype is torch.float32
