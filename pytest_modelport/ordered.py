@@ -68,9 +68,14 @@ _INTEGERS = ("bool", "int8", "int16", "int32", "int64", "uint8")
 
 
 def answer(manifest: Manifest, results: Sequence[npt.ArrayLike | Array]) -> Answer:
-    """The results under the promised names. Raises `WrongCount`."""
+    """The results under the promised names, copied: a runtime may take their memory back with the objects they came in.
+
+    Raises `WrongCount`.
+    """
+    import numpy as np
+
     names = [value.name for value in manifest.outputs] or [f"output_{number}" for number in range(len(results))]
     if len(names) != len(results):
         raise WrongCount(f"the port returns {len(results)} tensors; promised are {len(names)}: {', '.join(names[:5])}")
-    made = [result if isinstance(result, Array) else Array.of(result) for result in results]
+    made = [result if isinstance(result, Array) else Array.of(np.array(result)) for result in results]
     return Answer(tuple(zip(names, made, strict=True)))

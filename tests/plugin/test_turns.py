@@ -13,11 +13,11 @@ from pytest_modelport.stopwatch import Lap
 
 REAL, asked, seen = latency.runs, [], []
 
-def runs(timed, count, seconds, *, alone):
+def runs(timed, count, seconds, *, alone, **how):
     asked.append(count)
     if len(asked) <= BUSY_FOR:
         return Runs(((Lap(1.0, 0.5, 1),) * 20,) * 3, alone)
-    return REAL(timed, count, seconds, alone=alone)
+    return REAL(timed, count, seconds, alone=alone, **how)
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
