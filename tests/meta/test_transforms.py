@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from fixtures import digits
-from pytest_modelport import T, shelf
+from pytest_modelport import Outcome, T, shelf
 from pytest_modelport.cleanroom.room import RemoteSession
 from pytest_modelport.explain import failure
 from pytest_modelport.verdict import worst
