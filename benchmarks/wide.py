@@ -3,7 +3,8 @@
     python -m benchmarks.wide [--seeds 3] [--write docs/wide.md]
 
 Networks that are small enough for a test add thirty numbers at a time. Here each layer is healthy, as wide as in production, and
-nothing around it hides what it rounds. The figure is the share of the allowance that was used: above 1 is a false alarm.
+nothing around it hides what it rounds. The figure is how many times its noise an output lay from the oracle; beyond `NOISE_FACTOR` is a
+false alarm.
 """
 
 from __future__ import annotations

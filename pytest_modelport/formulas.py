@@ -14,6 +14,9 @@ import torch
 
 Formula = Callable[..., Any]
 
+#: Dtypes that runtimes add up in themselves. Half precision is added up in float32 everywhere, and rounded once.
+ADDED_ALIKE = (torch.float32, torch.float64)
+
 
 def _gelu(x: torch.Tensor, *, approximate: str = "none") -> torch.Tensor:
     if approximate == "none":
@@ -98,15 +101,6 @@ def _norm(
     return found if order == 1 else found.sqrt()
 
 
-#: Those that add: where a runtime adds in the dtype itself. Half precision is added up in float32 everywhere.
-_SUMS: Mapping[str, Formula] = {
-    "native_group_norm": _group_norm,
-    "native_batch_norm": lambda x, weight, bias, _mean, _var, _training, _momentum, eps: _batch_norm(x, weight, bias, eps),
-    "_scaled_dot_product_flash_attention_for_cpu": _attention,
-    "linalg_vector_norm": _norm,
-}
-
-
 def _batch_norm(
     x: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -115,11 +109,20 @@ def _batch_norm(
     return _scaled(made, weight, bias, (1, -1, *[1] * (x.dim() - 2))), mean.flatten(), factor.flatten()
 
 
+#: Those that add: in the dtypes above only.
+_SUMS: Mapping[str, Formula] = {
+    "native_group_norm": _group_norm,
+    "native_batch_norm": lambda x, weight, bias, _mean, _var, _training, _momentum, eps: _batch_norm(x, weight, bias, eps),
+    "_scaled_dot_product_flash_attention_for_cpu": _attention,
+    "linalg_vector_norm": _norm,
+}
+
+
 def formula(name: str, tensors: Sequence[torch.Tensor], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Formula | None:
     """The formula of an operation with these arguments; None where it has none that stands for it."""
     if name in _ACTIVATIONS or name not in _SUMS:
         return _ACTIVATIONS.get(name)
-    if any(tensor.dtype not in (torch.float32, torch.float64) or not tensor.numel() for tensor in tensors):
+    if any(tensor.dtype not in ADDED_ALIKE or not tensor.numel() for tensor in tensors):
         return None
     if name == "native_batch_norm" and (args[3] is not None or not args[5]):
         return None  # by stored statistics nothing is added up, and those that are kept must be written

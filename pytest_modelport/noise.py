@@ -3,7 +3,8 @@
 Monte Carlo arithmetic (D. S. Parker, "Monte Carlo Arithmetic", UCLA CSD-970002, 1997; as in Verrou and CADNA): the subject runs
 in its own precision while every rounded result is moved at random by about one unit in the last place. What exact arithmetic
 would not round is left alone, so comparisons, floors and copies do not flip by themselves. Sums, products and convolutions get
-their operands moved by half a unit instead, which draws every rounding inside the kernel afresh.
+their operands moved by half a unit instead, which draws every rounding inside the kernel afresh, and then the error of adding
+in order, as other runtimes do.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from pytest_modelport.formulas import formula
+from pytest_modelport.formulas import ADDED_ALIKE, formula
 from pytest_modelport.oracle import Generators, all_finite, is_arithmetic, is_view, may_draw, operands, wide, widened, written
 from pytest_modelport.tensors import is_inexact
 
 #: Always rounded: asking float64 whether they are would cost another product.
 _CONTRACTIONS = frozenset({"mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "matmul", "convolution"})
 #: Sums whose order is the runtime's own business, and in how many lanes a plain one adds.
-_SUMS = frozenset({"sum", "mean"})
+_SUMS = frozenset({"aten::sum", "aten::mean"})
 _LANES = 8
 #: The same where each rounding has the same sign: lanes are no help then, and some kernels have one.
 _LANES_ALIKE = 2
@@ -34,8 +35,6 @@ _LANES_ALIKE = 2
 _BLOCK = 1024
 #: The mean square of a rounding, in units of that of the largest number with the same exponent: 3 / (8 ln 2).
 _BINADE = 0.54
-#: Products that other runtimes add up in the dtype itself. In half precision all of them add in float32, and round once.
-_ADDED_ALIKE = (torch.float32, torch.float64)
 #: Terms that are looked at together: few enough to stay in a processor's cache.
 _AT_ONCE = 1 << 16
 #: Give elements as they are, or nothing that has digits: there is nothing to round, and no need to ask float64.
@@ -76,12 +75,13 @@ class MonteCarlo(TorchDispatchMode):
                 return steps(*args, **kwargs)
         running = name == "cumsum" and tensors[0].dtype is torch.float32 and not kwargs
         if (running or name in _CONTRACTIONS) and not written(func, args, kwargs) and all(tensor.numel() for tensor in tensors):
-            return (self._cumulated if running else self._contracted)(func, flat, spec)
-        return self._rounded(func, name, tensors, flat, spec)
+            again = self._again(func, flat, spec)
+            return self._cumulated(func, args, again) if running else self._contracted(func, args, kwargs, again)
+        return self._rounded(func, args, kwargs, flat, spec)
 
-    def _rounded(self, func: Any, name: str, tensors: list[torch.Tensor], flat: list[Any], spec: Any) -> Any:
+    def _rounded(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], flat: list[Any], spec: Any) -> Any:
         """Any other operation: moved where exact arithmetic would have given another result."""
-        args, kwargs = tree_unflatten(flat, spec)
+        tensors = operands(flat)
         changes = bool(written(func, args, kwargs))
         before = [value.clone() if is_inexact(value) else value for value in flat] if changes else flat
         generators = Generators(tensors) if may_draw(func) else None
@@ -89,8 +89,9 @@ class MonteCarlo(TorchDispatchMode):
         if generators is not None and (changes or generators.drawn()):
             return result
         outputs = operands(tree_flatten(result)[0])
-        if name in _SUMS and not changes and outputs and not outputs[0].is_complex():
-            return self._summed(func, flat, spec, result)
+        if func._schema.name in _SUMS and not changes and outputs and not outputs[0].is_complex():
+            spread = _spread(args, result.dtype, mean=func._schema.name == "aten::mean")
+            return result if spread is None else self._scattered(self._again(func, flat, spec), spread.reshape(result.shape))
         exact: Sequence[torch.Tensor | None] = _exact(func, before, tensors, spec) or [None] * len(outputs)
         fixed = [_unrounded(output, value, operands(before)) for output, value in zip(outputs, exact, strict=True)]
         if all(bool(mask.all()) for mask in fixed):
@@ -106,37 +107,27 @@ class MonteCarlo(TorchDispatchMode):
         args, kwargs = tree_unflatten([self._moved(value, 0.5) if is_inexact(value) else value for value in flat], spec)
         return func(*args, **kwargs)
 
-    def _contracted(self, func: Any, flat: list[Any], spec: Any) -> torch.Tensor:
-        """A product with its operands moved, and then each of its sums as a runtime makes it that adds in order."""
-        again: torch.Tensor = self._again(func, flat, spec)
-        if again.dtype not in _ADDED_ALIKE:
+    def _contracted(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], again: torch.Tensor) -> torch.Tensor:
+        """Each sum of a product as a runtime makes it that adds in order. again: the product, its operands moved."""
+        if again.dtype not in ADDED_ALIKE:
             return again
-        args, kwargs = tree_unflatten(flat, spec)
         return self._scattered(again, _walk(func, args, kwargs, again))
 
-    def _cumulated(self, func: Any, flat: list[Any], spec: Any) -> torch.Tensor:
+    def _cumulated(self, func: Any, args: tuple[Any, ...], again: torch.Tensor) -> torch.Tensor:
         """Running sums, each with the roundings of all before it: in order is the only way to make them in one pass."""
-        (terms, dim), _ = tree_unflatten(flat, spec)
+        terms, dim = args
         sums = terms.double().cumsum(dim)
         if bool(((sums.float() == sums) | sums.isnan()).all()):
             result: torch.Tensor = func(terms, dim)
             return result
-        return self._scattered(self._again(func, flat, spec), (_BINADE * sums.square()).cumsum(dim).sqrt())
+        return self._scattered(again, (_BINADE * sums.square()).cumsum(dim).sqrt())
 
     def _scattered(self, sums: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-        """Sums moved by a rounding of half a unit, uniform, of each partial sum. spread: root of the sum of their squares."""
+        """Sums moved by a rounding of at most half a unit of each partial sum. spread: root of the sum of their squares."""
         unit = self._amplitude * torch.finfo(sums.dtype).eps / 2 / math.sqrt(3)
-        dtype = sums.dtype if sums.dtype in _ADDED_ALIKE else torch.float64
+        dtype = sums.dtype if sums.dtype in ADDED_ALIKE else torch.float64
         moved = torch.addcmul(sums.to(dtype), spread.to(dtype), self._normal(sums, dtype), value=unit).to(sums.dtype)
         return moved if all_finite(moved) else torch.where(moved.isfinite(), moved, sums)
-
-    def _summed(self, func: Any, flat: list[Any], spec: Any, result: torch.Tensor) -> torch.Tensor:
-        """A sum with its terms moved, and then as a runtime makes it that adds in order; `result` itself where it is exact."""
-        args, _ = tree_unflatten(flat, spec)
-        spread = _spread(args, result.dtype, mean=func._schema.name == "aten::mean")
-        if spread is None:
-            return result
-        return self._scattered(self._again(func, flat, spec), spread.reshape(result.shape))
 
     def _normal(self, like: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """Values of variance 1, shaped like `like`: what many roundings add up to, now and then four times the usual."""
