@@ -203,7 +203,7 @@ def main() -> None:
                 new = bench(workspace, layers)
                 files = [one.artifact.folder / one.artifact.manifest.entry for one in (old, new)]
                 with busy(noise):
-                    mine, seconds, ratios = ours(old, new, options.trials if name == "the same" else options.trials // 5)
+                    mine, seconds, ratios = ours(old, new, options.trials)
                     torchs = pytest_torch(*map(bare, files), options.others)
                     benchmarks = pytest_benchmark(*files, options.others)
                 cells = [

@@ -240,7 +240,7 @@ class Bench:
         elif not is_live(shelf.runtime(opener)):
             yield self.workspace.room(self.case.threads, environment)
         elif forks():
-            with contextlib.closing(LiveRoom(self.workspace.fresh("live"), self.case)) as room:
+            with contextlib.closing(LiveRoom(self.workspace.fresh("live"), self.case, self.case.threads)) as room:
                 yield room
         else:
             yield InProcess(self.case)

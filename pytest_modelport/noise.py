@@ -194,9 +194,10 @@ def _walk(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: torc
     for dtype in (result.dtype, torch.float64):  # squares leave float32 at 1e19
         squares = square(first.to(dtype).square(), second.to(dtype).square(), *rest).mul_(kwargs.get("alpha", 1) ** 2)
         drift = product.to(dtype).square().sub_(squares).clamp_min_(0)
-        spread: torch.Tensor = squares * (blocked[0] / 2) + drift * (blocked[1] / 3)
-        if terms > _BLOCK:
-            spread = torch.maximum(spread, (squares / 2 + drift / 3).mul_(terms / _LANES))
+        lanes = (squares / 2).add_(drift, alpha=1 / 3).mul_(terms / _LANES) if terms > _BLOCK else None
+        spread = drift.mul_(blocked[1] / 3).add_(squares, alpha=blocked[0] / 2)  # in place: memory costs more than the sum
+        if lanes is not None:
+            spread = torch.maximum(spread, lanes)
         if all_finite(spread.sqrt_()):
             break
     return spread

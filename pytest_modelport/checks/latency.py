@@ -17,7 +17,6 @@ from pytest_modelport.bench import Bench
 from pytest_modelport.budget import ALPHA
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.contract import is_live
-from pytest_modelport.isolate import forks
 from pytest_modelport.measuring import Runs, Timed, milliseconds, paired, runs, warm_up
 from pytest_modelport.release import place
 from pytest_modelport.sample import Call
@@ -175,11 +174,7 @@ def _finite(value: float) -> float | None:
 
 
 def _beside_eager(bench: Bench, port: Timed) -> Iterator[Verdict]:
-    """The subject in a fork of the session, where OpenMP would hang with more than one thread."""
-    if bench.case.threads > 1 and forks():
-        reason = f"eager is not timed with {bench.case.threads} threads: its process, a fork, runs one; compare with threads=1"
-        yield bench.verdict("latency", Stage.BUDGET, Outcome.INCONCLUSIVE, reason)
-        return
+    """The subject in a fork of the session, with as many threads as the port."""
     with bench.session("eager") as eager:
         _ready(bench, eager)
         yield _twice(lambda: _against_eager(bench, port, eager))

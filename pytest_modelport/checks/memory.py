@@ -32,7 +32,7 @@ def run(bench: Bench) -> Iterator[Verdict]:
     except RoomEnded as ended:
         raise stopped(Stage.BUDGET, ended.ending, "measuring the port's memory") from None
     if bench.route.device != "cpu" and card is None:
-        reason = f"what it takes of {bench.route.device} is not known: {bench.runtime} does not allocate through torch"
+        reason = f"what it takes of {bench.route.device} is not known: {bench.runtime} does not allocate through torch.cuda"
         yield bench.verdict("memory", Stage.BUDGET, Outcome.INCONCLUSIVE, reason)
         return
     used = (peak - before if card is None else card) / 1e6

@@ -25,26 +25,27 @@ from pytest_modelport.feed import Answer, Feed
 from pytest_modelport.isolate import Raised, enter_child, fork
 from pytest_modelport.setting import Setting
 from pytest_modelport.stopwatch import Lap, laps, prepared
+from pytest_modelport.threads import on_threads
 from pytest_modelport.wire import Array
 
 T = TypeVar("T")
 
 
 class LiveRoom(Room):
-    """A room in a fork. It runs one thread: OpenMP hangs in the child of a process that has used several."""
+    """A room in a fork, where torch runs so many threads."""
 
-    def __init__(self, scratch: Path, subject: Subject) -> None:
-        super().__init__(scratch)
-        self._subject = subject
+    def __init__(self, scratch: Path, subject: Subject, threads: int = 1) -> None:
+        super().__init__(scratch, threads=threads)
+        self._subject, self._threads = subject, threads
 
     def _started(self) -> Process:
-        return _Fork(self._subject, self.log)
+        return _Fork(self._subject, self.log, self._threads)
 
 
 class _Fork:
     """A child that serves requests until its pipe is closed; the part of `subprocess.Popen` that a room needs."""
 
-    def __init__(self, subject: Subject, log: Path) -> None:
+    def __init__(self, subject: Subject, log: Path, threads: int) -> None:
         log.touch()
         requests, self_in = os.pipe()
         self_out, replies = os.pipe()
@@ -53,7 +54,7 @@ class _Fork:
         if self.pid == 0:
             os.close(self_in)
             os.close(self_out)
-            _serve(subject, parent, requests, replies, log)
+            _serve(subject, parent, requests, replies, log, threads)
         os.close(requests)
         os.close(replies)
         self.stdin: IO[bytes] | None = os.fdopen(self_in, "wb", buffering=0)
@@ -79,13 +80,13 @@ class _Fork:
         return status
 
 
-def _serve(subject: Subject, parent: int, requests: int, replies: int, log: Path) -> NoReturn:
+def _serve(subject: Subject, parent: int, requests: int, replies: int, log: Path, threads: int) -> NoReturn:
     """The fork's whole life."""
     status = 1
     try:
         enter_child(parent, log)
         warnings.resetwarnings()  # under pytest's `filterwarnings = error` a compiler's advice would end the port
-        Worker(subject).serve(os.fdopen(requests, "rb"), os.fdopen(replies, "wb"))
+        on_threads(lambda: Worker(subject).serve(os.fdopen(requests, "rb"), os.fdopen(replies, "wb")), threads)
         status = 0
     except BaseException:  # noqa: BLE001 - nothing may leave this process; the session sees it end and the log says why
         traceback.print_exc()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,10 +20,16 @@ _MEASURED = {"runs_ms", "pairs"}
 class Turns:
     """Runs portable items, and those that were put off once more at the end. Not for xdist's workers: they time nothing."""
 
+    def __init__(self) -> None:
+        self._waiting: list[pytest.Item] = []
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        if item in self._waiting:
+            self._waiting.remove(item)
+            return None
         if nextitem is None or not is_portable(item) or TURN in item.stash:
-            return None  # nothing comes after it, or this is its second turn
+            return None  # nothing comes after it, or another plugin runs it again
         item.stash[TURN] = False
         properties = list(item.user_properties)
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -31,6 +37,7 @@ class Turns:
         if item.stash[TURN]:
             item.user_properties[:] = properties
             _forget(item, VERDICTS, RELEASED)
+            self._waiting.append(item)
             item.session.items.append(item)  # pytest's loop comes to it
             _say(item.config, f"{item.nodeid}: its latency is not known now, and is asked again at the end")
         else:
@@ -38,6 +45,15 @@ class Turns:
                 item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Other plugins' loops may not see what was appended: nothing that was put off goes unreported."""
+        result = yield
+        while self._waiting:
+            item = self._waiting[0]
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+        return result
 
 
 def put_off(item: pytest.Item, verdicts: Iterable[Verdict]) -> None:

@@ -88,6 +88,22 @@ def test_nothing_comes_after_the_last_one(run):
     assert "asked again at the end" not in said(result)
 
 
+def test_a_loop_that_does_not_see_it_takes_no_test_away(run):
+    """A plugin that runs a copy of the list of tests."""
+    loop = """
+import pytest
+
+def pytest_runtestloop(session):
+    items = list(session.items)
+    for item, following in zip(items, [*items[1:], None]):
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+    return True
+"""
+    result = run(BUSY.replace("BUSY_FOR", "2") + OTHER, conftest=loop)
+    result.assert_outcomes(passed=2)
+    assert said(result).count("asked again at the end") == 1
+
+
 def test_a_test_that_fails_has_one_turn(run):
     slow = BUSY.replace("BUSY_FOR", "99").replace("Lap(1.0, 0.5, 1)", "Lap(1.0, 1.0, 0)")  # on a machine of its own
     result = run(slow + OTHER)

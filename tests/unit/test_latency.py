@@ -243,12 +243,24 @@ def test_a_port_is_not_timed_beside_other_workers(prove, monkeypatch):
     assert verdict.reason == "not timed beside 3 other workers: run it alone, with -n 0"
 
 
-def test_eager_is_not_timed_with_threads_that_would_hang(prove):
-    verdicts = prove(["onnx"], slow(1), X, checks=ASKED, threads=2, budgets=budgets_of({"speedup_vs_eager": 0.01})).verdicts
-    assert verdicts[1].outcome is Outcome.PASSED
-    assert verdicts[1].evidence["threads"] == 2
-    assert verdicts[2].outcome is Outcome.INCONCLUSIVE
-    assert verdicts[2].reason.startswith("eager is not timed with 2 threads")
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_eager_has_as_many_threads_as_the_port(prove, tmp_path, threads):
+    """In a fork of a process that has used OpenMP."""
+    big = torch.randn(1000, 1000)
+    (big @ big).sin()
+
+    class Noted(nn.Module):
+        def forward(self, x):
+            with (tmp_path / "threads").open("a") as file:
+                file.write(f"{torch.get_num_threads()}\n")
+            return (x @ x).sin()
+
+    asked = {"checks": ASKED, "threads": threads, "budgets": budgets_of({"speedup_vs_eager": 0.01})}
+    verdicts = prove(["torchscript"], Noted(), big, **asked).verdicts
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED] * 3
+    assert verdicts[1].evidence["threads"] == threads
+    timed = (tmp_path / "threads").read_text().split()[-20:]
+    assert set(timed) == {str(threads)}
 
 
 def test_a_port_that_dies_while_it_is_timed_is_red(prove):

@@ -159,3 +159,12 @@ def test_a_gpus_shorter_products_are_recorded(monkeypatch):
     gpu = TorchSession(nn.ReLU(), manifest, Setting("cuda:0")).options
     assert (gpu["matmul_tf32"], gpu["cudnn_tf32"]) == (False, False)
     assert "cudnn_tf32" not in TorchSession(nn.ReLU(), manifest, Setting()).options
+
+
+def test_several_threads_where_the_session_has_used_them(prove):
+    """They hung in a fork's main thread: a pool of threads does not survive a fork."""
+    big = torch.randn(500, 500)
+    (big @ big).sin()
+    model = nn.Sequential(nn.Linear(500, 500), nn.Tanh(), nn.Linear(500, 500)).eval()
+    for target in ("state_dict", "torch_compile(backend=aot_eager)"):
+        assert prove([target], model, big, threads=2, timeout=60).passed
