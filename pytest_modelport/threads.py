@@ -1,7 +1,7 @@
 """Several threads of torch's in a fork.
 
-libgomp keeps a pool of threads for each thread that has asked for one. The main thread of a fork has a pool whose threads stayed in
-the parent, and waits for them for ever; a thread that the fork has started gets a pool of its own.
+libgomp keeps a pool of threads for each thread that has asked for one. The main thread of a fork has a pool whose threads are
+still in the parent, and waits for them for ever; a thread that the fork has started gets a pool of its own.
 """
 
 from __future__ import annotations
