@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -112,7 +113,7 @@ class Finding:
 
     def clear(self, share: float) -> list[bool]:
         """Which calls are right within a share of the allowance, so that a better estimate of the noise would say the same."""
-        opinions = self._opinions()
+        opinions = self._opinions(share)
         wrong = {label for label, *_ in self.faults}
         wrong |= {
             comparison.call for comparison, opinion in opinions if opinion.rank > share or opinion.outcome is not Outcome.PASSED
@@ -182,14 +183,17 @@ class Finding:
     def _say(self, stage: Stage, opinion: Opinion, evidence: dict[str, Any], notes: tuple[str, ...]) -> Verdict:
         return self.bench.verdict(self._check, stage, opinion.outcome, opinion.reason, evidence, notes)
 
-    def _opinions(self) -> list[tuple[Comparison, Opinion]]:
+    def _opinions(self, share: float = math.inf) -> list[tuple[Comparison, Opinion]]:
+        """Every comparison, and what to think of it. share: of the allowance; what needs more is not looked into further."""
         tolerance, fallback = self.bench.tolerance, self._fallback
         found = []
         for pair in self.pairs:
             expected = pair.expected
             fixed = tolerance.for_dtype(expected.eager.dtype) if tolerance.fixed or fallback else None
             comparison = compare(self.reference.calls[pair.step].label, expected, pair.got, fixed)
-            opinion = judge(comparison, tolerance, fallback=fallback, linear=lambda pair=pair: self._linear(pair))  # type: ignore[misc]
+            near = comparison.score <= share * tolerance.factor
+            linear = functools.partial(self._linear, pair) if near else lambda: False
+            opinion = judge(comparison, tolerance, fallback=fallback, linear=linear)
             found.append((comparison, self._reworded(opinion, comparison, expected)))
         return found
 

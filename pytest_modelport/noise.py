@@ -10,7 +10,7 @@ in order, as other runtimes do.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -92,15 +92,17 @@ class MonteCarlo(TorchDispatchMode):
         if func._schema.name in _SUMS and not changes and outputs and not outputs[0].is_complex():
             spread = _spread(args, result.dtype, mean=func._schema.name == "aten::mean")
             return result if spread is None else self._scattered(self._again(func, flat, spec), spread.reshape(result.shape))
-        exact: Sequence[torch.Tensor | None] = _exact(func, before, tensors, spec) or [None] * len(outputs)
-        fixed = [_unrounded(output, value, operands(before)) for output, value in zip(outputs, exact, strict=True)]
-        if all(bool(mask.all()) for mask in fixed):
-            return result
-        if changes or torch.Tag.pointwise in func.tags:
-            for output, mask in zip(outputs, fixed, strict=True):
+        pointwise = torch.Tag.pointwise in func.tags
+        rounded = False
+        for some, given in _pieces(outputs, before) if pointwise and not changes else [(outputs, before)]:
+            exact: Sequence[torch.Tensor | None] = _exact(func, given, operands(given), spec) or [None] * len(some)
+            fixed = [_unrounded(output, value, operands(given)) for output, value in zip(some, exact, strict=True)]
+            if all(bool(mask.all()) for mask in fixed):
+                continue
+            rounded = True
+            for output, mask in zip(some, fixed, strict=True) if pointwise or changes else ():
                 output.copy_(torch.where(mask, output, self._moved(output, 1.0)))
-            return result
-        return self._again(func, flat, spec)
+        return result if pointwise or changes or not rounded else self._again(func, flat, spec)
 
     def _again(self, func: Any, flat: list[Any], spec: Any) -> Any:
         """The operation with its operands moved."""
@@ -168,6 +170,22 @@ class MonteCarlo(TorchDispatchMode):
         if indices.dim() == values.dim():
             return values.gather(dim, indices), indices
         return values.gather(dim, indices.unsqueeze(dim)).squeeze(dim), indices
+
+
+def _pieces(outputs: list[torch.Tensor], flat: list[Any]) -> Iterator[tuple[list[torch.Tensor], list[Any]]]:
+    """The result and the arguments of an operation element by element, in pieces that stay in a processor's cache.
+
+    In one where they do not lie alike.
+    """
+    size = outputs[0].numel() if len(outputs) == 1 else 0
+    shaped = [value for value in flat if isinstance(value, torch.Tensor) and value.dim()]
+    if size <= _AT_ONCE or not all(value.shape == outputs[0].shape and value.is_contiguous() for value in (*outputs, *shaped)):
+        yield outputs, flat
+        return
+    for start in range(0, size, _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        given = [value.view(-1)[part] if any(value is one for one in shaped) else value for value in flat]
+        yield [outputs[0].view(-1)[part]], given
 
 
 def _walk(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: torch.Tensor) -> torch.Tensor:

@@ -82,6 +82,7 @@ class Reference:
         self.random: tuple[str, ...] = ()
         self.noise_failure: Cause | None = None
         self.evaluations = 0
+        self._amplified: dict[tuple[int, float], list[tuple[Expected, float]]] = {}
         self._module, self._device, self._scratch, self._timeout, self._seed = module, device, scratch, timeout, seed
         self.spec: Spec = []
         record = self._law(evaluate.eager)
@@ -101,7 +102,7 @@ class Reference:
         other = copy.copy(self)
         other.calls = tuple(self.calls[number] for number in numbers)
         other.steps = tuple(around_eager(self.steps[number]) for number in numbers)
-        other.evaluations = 0
+        other.evaluations, other._amplified = 0, {}
         other.deepen(evaluations)
         return other
 
@@ -213,13 +214,26 @@ class Reference:
                 yield arrays, record
 
     def amplified(self, step: int, expected: Expected, amplitude: float) -> float:
-        """One tensor's rms deviation when every rounding is `amplitude` times as coarse."""
-        squares = []
-        for arrays, record in self._noisy([self._seed + number for number in range(EVALUATIONS)], amplitude):
-            found = [values_of(array) for item, array in self._paired(step, record, arrays) if item is expected]
-            same = bool(found) and found[0].shape == expected.oracle.shape
-            squares.append(float(np.mean(np.square(deviations(found[0], expected.oracle)))) if same else math.inf)
-        return math.sqrt(sum(squares) / len(squares)) if squares else math.inf
+        """One tensor's rms deviation when every rounding is `amplitude` times as coarse. inf where it cannot be had."""
+        if (step, amplitude) not in self._amplified:
+            self._amplified[step, amplitude] = self._coarse(step, amplitude)
+        found = self._amplified[step, amplitude]
+        return next((rms for item, rms in found if item.eager is expected.eager), math.inf)
+
+    def _coarse(self, step: int, amplitude: float) -> list[tuple[Expected, float]]:
+        """Every float tensor of one call with that deviation. What a subject that keeps no state did before is left out."""
+        other = self if self.changes else copy.copy(self)
+        if other is not self:
+            other.calls, other.steps, step = (self.calls[step],), (self.steps[step],), 0
+        squares: list[tuple[Expected, list[float]]] = []
+        for arrays, record in other._noisy([self._seed + number for number in range(EVALUATIONS)], amplitude):
+            pairs = [(item, array) for item, array in other._paired(step, record, arrays) if not item.exact]
+            squares = squares or [(item, []) for item, _ in pairs]
+            for (item, found), (_, array) in zip(squares, pairs, strict=True):
+                values = values_of(array)
+                same = values.shape == item.oracle.shape
+                found.append(float(np.mean(np.square(deviations(values, item.oracle)))) if same else math.inf)
+        return [(item, math.sqrt(sum(found) / len(found))) for item, found in squares]
 
     def _paired(self, step: int, record: Mapping[str, Any], arrays: list[wire.Array]) -> list[tuple[Expected, wire.Array]]:
         """Each tensor of one step with what one evaluation made of it."""
