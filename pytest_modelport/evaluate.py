@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -43,7 +44,7 @@ def exact(module: nn.Module, calls: Sequence[Call], device: str, out: Path) -> d
     """The oracle: float tensors in float64. `holes` names operations without a float64 kernel, `random` those that draw."""
     oracle = Oracle()
     with decomposed(), current_module(module) as here, _Random(here) as random:
-        record = _run(module, calls, device, out, oracle.of, oracle)
+        record = _run(module, calls, device, out, oracle.of, lambda: oracle)
     return {**record, "holes": oracle.holes, "random": list(random.found)}
 
 
@@ -96,13 +97,13 @@ def noisy(
 ) -> list[tuple[str, dict[str, Any]]]:
     """Evaluations with randomly rounded arithmetic, one file each beside `out`.
 
-    More than one seed only if the subject keeps no state.
+    More than one seed only if the subject keeps no state. What becomes of a call does not depend on which others there are.
     """
     records = []
     for seed in seeds:
         path = out.with_name(f"{out.name}-{seed}.bin")
         with unfused():
-            record = _run(module, calls, device, path, lambda tensor: tensor, MonteCarlo(seed, amplitude))
+            record = _run(module, calls, device, path, lambda tensor: tensor, functools.partial(MonteCarlo, seed, amplitude))
         records.append((path.name, record))
     return records
 
@@ -113,9 +114,9 @@ def _run(
     device: str,
     out: Path,
     convert: Convert,
-    mode: AbstractContextManager[Any] | None = None,
+    mode: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext,
 ) -> dict[str, Any]:
-    """Every call's outputs and changed inputs in one file, and the table that says where.
+    """Every call's outputs and changed inputs in one file, and the table that says where. mode: what each call runs in.
 
     Raises `Rejected` from what the subject raises.
     """
@@ -129,7 +130,7 @@ def _run(
             before = [tensor.clone() for tensor in given]
             seed_all(call.seed)
             try:
-                with mode or contextlib.nullcontext():
+                with mode():
                     output = module(*sample.args, **sample.kwargs)
             except Exception as error:
                 raise Rejected(call.label) from error

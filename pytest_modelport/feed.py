@@ -28,3 +28,10 @@ class Answer:
     outputs: tuple[tuple[str, Array], ...]
     constants: tuple[tuple[str, Any], ...] = ()
     mutated: Mapping[str, Array] = field(default_factory=dict)
+
+    def same(self, other: Answer) -> bool:
+        """Whether both hold the same bytes under the same names."""
+        mine, others = ((*answer.outputs, *answer.mutated.items()) for answer in (self, other))
+        alike = [(name, one.dtype, one.shape) for name, one in mine] == [(name, two.dtype, two.shape) for name, two in others]
+        whole = alike and self.constants == other.constants and self.mutated.keys() == other.mutated.keys()
+        return whole and all(one.same(two) for (_, one), (_, two) in zip(mine, others, strict=True))

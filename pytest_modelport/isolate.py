@@ -8,9 +8,7 @@ it. Multi-threaded OpenMP hangs in the child of a process that has used it, so t
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import json
-import logging
 import os
 import select
 import signal
@@ -18,13 +16,14 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_modelport.cause import Cause, describe
+from pytest_modelport.forking import enter_child, fork
 
 if TYPE_CHECKING:
     from torch import nn
@@ -114,7 +113,21 @@ def run(
     """
     if here:
         return _inline(job, contextlib.nullcontext(), paths, restore)
-    return _forked(job, timeout, log, paths) if forks() else _inline(job, _into(log), paths, restore)
+    return run_all([job], timeout=timeout, log=log, paths=paths, restore=restore)[0]
+
+
+def run_all(
+    jobs: Sequence[Job],
+    *,
+    timeout: float,
+    log: Path,
+    paths: Mapping[int, str] | None = None,
+    restore: nn.Module | None = None,
+) -> list[Ending]:
+    """`run` for several jobs, all at the same time where each is a fork. timeout: for each of them."""
+    if forks():
+        return _forked(jobs, timeout, log, paths)
+    return [_inline(job, _into(log), paths, restore) for job in jobs]
 
 
 def inside(job: Job, *, log: Path, restore: nn.Module) -> Done | Raised:
@@ -161,31 +174,25 @@ def _inline(
             before.restore()
 
 
-def fork() -> int:
-    """`os.fork`, the child in a process group of its own. The child calls `enter_child` first."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    with warnings.catch_warnings():
-        # Python 3.12 warns about every fork of a process with threads. The child uses no lock of theirs and one thread.
-        warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
-        child = os.fork()
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.setpgid(child, child)  # on both sides: whoever comes first
-    return child
-
-
-def enter_child(parent: int, log: Path) -> None:
-    """Make a fork safe: it dies with the session, leaves Ctrl-C to it, prints into its log and runs one thread."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and kills this group
-    die_with_parent(parent)
-    quiet(log)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(1)
-
-
-def _forked(job: Job, timeout: float, log: Path, paths: Mapping[int, str] | None) -> Ending:
+def _forked(jobs: Sequence[Job], timeout: float, log: Path, paths: Mapping[int, str] | None) -> list[Ending]:
     log.touch()  # a folder that cannot be written is found here, not in the child
+    running: list[tuple[int, int]] = []
+    endings: list[Ending] = []
+    try:
+        running += (_begun(job, log, paths) for job in jobs)
+        deadline = time.monotonic() + timeout
+        while running:
+            endings.append(_ended(*running[0], deadline, timeout, log))
+            os.close(running.pop(0)[1])
+    finally:
+        for child, reader in running:
+            _kill(child)
+            os.close(reader)
+    return endings
+
+
+def _begun(job: Job, log: Path, paths: Mapping[int, str] | None) -> tuple[int, int]:
+    """A child that does the job, and the end of a pipe where it says how that ended."""
     parent = os.getpid()
     reader, writer = os.pipe()
     child = fork()
@@ -193,13 +200,11 @@ def _forked(job: Job, timeout: float, log: Path, paths: Mapping[int, str] | None
         os.close(reader)
         _child(job, parent, writer, log, paths)
     os.close(writer)
-    try:
-        text = _receive(reader, time.monotonic() + timeout)
-    except BaseException:
-        _kill(child)
-        raise
-    finally:
-        os.close(reader)
+    return child, reader
+
+
+def _ended(child: int, reader: int, deadline: float, timeout: float, log: Path) -> Ending:
+    text = _receive(reader, deadline)
     if text is None:
         _kill(child)
         return TimedOut(timeout, tail(log))
@@ -215,8 +220,7 @@ def _receive(reader: int, deadline: float) -> bytes | None:
     """Everything the child wrote until it closed its end; None when the deadline came first."""
     chunks: list[bytes] = []
     while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([reader], [], [], left)[0]:
+        if not select.select([reader], [], [], max(deadline - time.monotonic(), 0))[0]:
             return None
         chunk = os.read(reader, 1 << 16)
         if not chunk:
@@ -254,28 +258,3 @@ def _child(job: Job, parent: int, writer: int, log: Path, paths: Mapping[int, st
         with contextlib.suppress(Exception):
             sys.stderr.flush()
         os._exit(status)
-
-
-def quiet(log: Path) -> None:
-    """Send everything the child prints, from Python or C, to its log, and crash traces too."""
-    file = log.open("a", buffering=1)
-    os.dup2(file.fileno(), 1)
-    os.dup2(file.fileno(), 2)
-    sys.stdout = sys.stderr = file
-    for logger in (logging.root, *logging.root.manager.loggerDict.values()):
-        for handler in getattr(logger, "handlers", ()):
-            if type(handler) is logging.StreamHandler:  # it holds the stream of the time it was made, perhaps a closed one
-                handler.stream = file
-    faulthandler.enable(file, all_threads=False)
-
-
-def die_with_parent(parent: int) -> None:
-    """Ask Linux to kill this process when `parent` dies, so that a killed session leaves nothing behind."""
-    if not sys.platform.startswith("linux"):
-        return
-    import ctypes
-
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the request
-        os.kill(os.getpid(), signal.SIGKILL)

@@ -13,8 +13,9 @@ import numpy as np
 
 from pytest_modelport import wire
 from pytest_modelport.cause import Cause
+from pytest_modelport.evaluations import Made, at_once, gathered, made, rounds
 from pytest_modelport.expected import Expected, Step, around_eager, deviations, unobserved, values_of
-from pytest_modelport.isolate import Crashed, Done, Ending, Raised, run
+from pytest_modelport.isolate import Crashed, Done, Ending, Raised, run_all
 from pytest_modelport.localise import Operation, Traced
 from pytest_modelport.matching import Known
 from pytest_modelport.sample import Call, Rejected
@@ -91,7 +92,7 @@ class Reference:
             self.steps = self._steps(record, None)
             return
         self.steps = self._steps(record, self._oracle(evaluate.exact))
-        self._count(wire.read(self._scratch / "eager.bin", record["table"]), record)
+        self._count(made(self._scratch / "eager.bin", record))
         self.deepen(evaluations or (EVALUATIONS_LARGE if self._large() else EVALUATIONS))
 
     def around_eager(self, numbers: Sequence[int], evaluations: int) -> Reference:
@@ -134,20 +135,23 @@ class Reference:
         return []
 
     def _job(self, file: str, evaluation: Callable[..., Any], **options: Any) -> Ending:
-        from pytest_modelport.subject import paths
+        return self._run([self._work(file, evaluation, self.calls, **options)])[0]
+
+    def _work(self, file: str, evaluation: Callable[..., Any], calls: Sequence[Call], **options: Any) -> Callable[[], Any]:
         from pytest_modelport.tensors import without_autocast
 
         def job() -> Any:
             with without_autocast():
-                return evaluation(self._module, self.calls, self._device, self._scratch / file, **options)
+                return evaluation(self._module, calls, self._device, self._scratch / file, **options)
 
-        return run(
-            job,
-            timeout=self._timeout,
-            log=self._scratch / "reference.log",
-            paths=paths(self._module),
-            restore=self._module,
-        )
+        return job
+
+    def _run(self, jobs: Sequence[Callable[[], Any]]) -> list[Ending]:
+        """Each in a fork of its own, all at the same time."""
+        from pytest_modelport.subject import paths
+
+        log = self._scratch / "reference.log"
+        return run_all(jobs, timeout=self._timeout, log=log, paths=paths(self._module), restore=self._module)
 
     def _law(self, evaluation: Callable[..., dict[str, Any]]) -> dict[str, Any]:
         ending = self._job("eager.bin", evaluation)
@@ -196,22 +200,23 @@ class Reference:
         """Draw `count` more noise evaluations. Deterministic: the n-th evaluation has the n-th seed."""
         seeds = [self._seed + number for number in range(self.evaluations, self.evaluations + count)]
         for evaluation in self._noisy(seeds):
-            self._count(*evaluation)
+            self._count(evaluation)
         self.evaluations += count
 
-    def _noisy(self, seeds: list[int], amplitude: float = 1.0) -> Iterator[tuple[list[wire.Array], dict[str, Any]]]:
-        """Noise evaluations: their arrays and the record that says where. Stops with `noise_failure` set when one fails."""
+    def _noisy(self, seeds: list[int], amplitude: float = 1.0) -> Iterator[list[Made]]:
+        """What noise evaluations made of every call, seed by seed. Stops with `noise_failure` set when one fails."""
         from pytest_modelport import evaluate
 
-        for batch in [[seed] for seed in seeds] if self.changes else [seeds]:
-            ending = self._job("noise", evaluate.noisy, seeds=batch, amplitude=amplitude)
-            if not isinstance(ending, Done):
-                self.noise_failure = ending.cause if isinstance(ending, Raised) else Cause(type(ending).__name__, "")
+        processes = 1 if self._large() else at_once()
+        for shares in rounds(seeds, len(self.calls), processes, alone=bool(self.changes)):
+            asked = [(share.file, share.of(self.calls), {"seeds": share.seeds, "amplitude": amplitude}) for share in shares]
+            endings = self._run([self._work(file, evaluate.noisy, calls, **how) for file, calls, how in asked])
+            done = [ending.value for ending in endings if isinstance(ending, Done)]
+            if len(done) < len(shares):
+                failed = next(ending for ending in endings if not isinstance(ending, Done))
+                self.noise_failure = failed.cause if isinstance(failed, Raised) else Cause(type(failed).__name__, "")
                 return
-            for name, record in ending.value:
-                arrays = wire.read(self._scratch / name, record["table"])
-                (self._scratch / name).unlink()
-                yield arrays, record
+            yield from gathered(self._scratch, len(self.calls), zip(shares, done, strict=True))
 
     def amplified(self, step: int, expected: Expected, amplitude: float) -> float:
         """One tensor's rms deviation when every rounding is `amplitude` times as coarse. inf where it cannot be had."""
@@ -222,25 +227,18 @@ class Reference:
 
     def _coarse(self, step: int, amplitude: float) -> list[tuple[Expected, float]]:
         """Every float tensor of one call with that deviation. What a subject that keeps no state did before is left out."""
-        other = self if self.changes else copy.copy(self)
-        if other is not self:
+        other = copy.copy(self)
+        if not self.changes:
             other.calls, other.steps, step = (self.calls[step],), (self.steps[step],), 0
         squares: list[tuple[Expected, list[float]]] = []
-        for arrays, record in other._noisy([self._seed + number for number in range(EVALUATIONS)], amplitude):
-            pairs = [(item, array) for item, array in other._paired(step, record, arrays) if not item.exact]
+        for evaluation in other._noisy([self._seed + number for number in range(EVALUATIONS)], amplitude):
+            pairs = [(item, array) for item, array in evaluation[step].paired(other.steps[step]) if not item.exact]
             squares = squares or [(item, []) for item, _ in pairs]
             for (item, found), (_, array) in zip(squares, pairs, strict=True):
                 values = values_of(array)
                 same = values.shape == item.oracle.shape
                 found.append(float(np.mean(np.square(deviations(values, item.oracle)))) if same else math.inf)
         return [(item, math.sqrt(sum(found) / len(found))) for item, found in squares]
-
-    def _paired(self, step: int, record: Mapping[str, Any], arrays: list[wire.Array]) -> list[tuple[Expected, wire.Array]]:
-        """Each tensor of one step with what one evaluation made of it."""
-        row, known = record["calls"][step], self.steps[step]
-        pairs = [(item, arrays[index]) for item, (_, index) in zip(known.outputs, row["outputs"], strict=True)]
-        mutated = row["mutated"]
-        return pairs + [(item, arrays[mutated[str(key)]]) for key, item in known.mutated.items() if str(key) in mutated]
 
     @cached_property
     def _origins(self) -> dict[str, Any]:
@@ -294,8 +292,8 @@ class Reference:
         ]
         return Traced(operations, ending.value["outputs"])
 
-    def _count(self, arrays: list[wire.Array], record: Mapping[str, Any]) -> None:
+    def _count(self, evaluation: Sequence[Made]) -> None:
         """Add one evaluation to every tensor's noise."""
-        for step in range(len(self.steps)):
-            for expected, array in self._paired(step, record, arrays):
+        for step, one in zip(self.steps, evaluation, strict=True):
+            for expected, array in one.paired(step):
                 expected.observe(array)

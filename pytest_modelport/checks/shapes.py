@@ -72,7 +72,7 @@ def _tried(bench: Bench, space: Space, recipes: Sequence[Recipe], law: Reference
         return trial
     judged = len(_each(recipes[number] for number in doubtful))
     # What a subject that keeps state answers depends on the calls before.
-    doubtful = list(range(len(given))) if law.changes else _unclear(bench, law, given, doubtful)
+    doubtful = list(range(len(given))) if law.changes else _unclear(bench, law, given, _distinct(recipes, given, doubtful))
     if not doubtful:
         return replace(trial, judged=judged)
     recipes = [recipes[number] for number in doubtful]
@@ -93,6 +93,17 @@ def _unclear(bench: Bench, law: Reference, given: Sequence[Given], doubtful: Seq
             finding = Finding(bench.on(few), few, check="shapes").take([given[number] for number in left])
             left = [number for number, clear in zip(left, finding.clear(share), strict=True) if not clear]
     return left
+
+
+def _distinct(recipes: Sequence[Recipe], given: Sequence[Given], numbers: Sequence[int]) -> list[int]:
+    """Without calls that repeat a recipe and got the same answer again."""
+    first: dict[str, Given] = {}
+    kept = []
+    for number in numbers:
+        one, before = given[number], first.setdefault(str(recipes[number]), given[number])
+        if one is before or isinstance(one, Stopped) or isinstance(before, Stopped) or not one[1].same(before[1]):
+            kept.append(number)
+    return kept
 
 
 def _each(recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:

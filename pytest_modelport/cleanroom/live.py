@@ -22,7 +22,8 @@ from pytest_modelport.cleanroom.room import Process, Room, RoomEnded
 from pytest_modelport.cleanroom.worker import Worker, opened, seeded
 from pytest_modelport.contract import Session, Subject
 from pytest_modelport.feed import Answer, Feed
-from pytest_modelport.isolate import Raised, enter_child, fork
+from pytest_modelport.forking import enter_child, fork
+from pytest_modelport.isolate import Raised
 from pytest_modelport.setting import Setting
 from pytest_modelport.stopwatch import Lap, laps, prepared
 from pytest_modelport.threads import on_threads

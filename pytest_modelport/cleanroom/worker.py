@@ -16,7 +16,7 @@ from pytest_modelport import artifact, shelf, wire
 from pytest_modelport.cleanroom import protocol
 from pytest_modelport.contract import Converting, Session, Subject, Traceable, is_live
 from pytest_modelport.feed import Answer, Feed
-from pytest_modelport.isolate import die_with_parent
+from pytest_modelport.forking import die_with_parent
 from pytest_modelport.setting import Setting
 from pytest_modelport.stopwatch import allocated, laps, memory, prepared
 

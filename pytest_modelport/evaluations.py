@@ -1,0 +1,89 @@
+"""Noise evaluations of a subject: which run at the same time, and what they made of its calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pytest_modelport import wire
+from pytest_modelport.expected import Expected, Step
+
+T = TypeVar("T")
+#: More processes than this take memory rather than save time.
+_MOST = 4
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one evaluation made of one call: arrays, and which of them is what."""
+
+    row: Mapping[str, Any]
+    arrays: Sequence[wire.Array]
+
+    def paired(self, step: Step) -> list[tuple[Expected, wire.Array]]:
+        """Each tensor of the call with what became of it here."""
+        pairs = [(item, self.arrays[index]) for item, (_, index) in zip(step.outputs, self.row["outputs"], strict=True)]
+        mutated = self.row["mutated"]
+        return pairs + [(item, self.arrays[mutated[str(key)]]) for key, item in step.mutated.items() if str(key) in mutated]
+
+
+def made(file: Path, record: Mapping[str, Any]) -> list[Made]:
+    """What a file holds: one for each call."""
+    arrays = wire.read(file, record["table"])
+    return [Made(row, arrays) for row in record["calls"]]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process does: some evaluations, by their seeds, of every `step`-th call from the `first` on."""
+
+    seeds: tuple[int, ...]
+    first: int = 0
+    step: int = 1
+
+    @property
+    def file(self) -> str:
+        """The beginning of its files' names."""
+        return f"noise-{self.first}"
+
+    def of(self, calls: Sequence[T]) -> Sequence[T]:
+        """Its part of them."""
+        return calls[self.first :: self.step]
+
+
+def gathered(
+    folder: Path, calls: int, done: Iterable[tuple[Share, Sequence[tuple[str, Mapping[str, Any]]]]]
+) -> Iterable[list[Made]]:
+    """What became of every call, seed by seed. done: each share with its files and records; the files are taken away."""
+    found: dict[int, dict[int, Made]] = {}
+    for share, records in done:
+        for seed, (name, record) in zip(share.seeds, records, strict=True):
+            found.setdefault(seed, {}).update(zip(share.of(range(calls)), made(folder / name, record), strict=True))
+            (folder / name).unlink()
+    return [[rows[number] for number in range(calls)] for rows in found.values()]
+
+
+def at_once() -> int:
+    """How many processes may evaluate at the same time: torch's threads, shared with pytest-xdist's other workers."""
+    import torch
+
+    return max(min(torch.get_num_threads() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), _MOST), 1)
+
+
+def rounds(seeds: Sequence[int], calls: int, processes: int, *, alone: bool) -> list[list[Share]]:
+    """Shares of the work, those of one round at the same time. alone: one evaluation of all calls for each process, for a
+    subject that keeps state.
+    """
+    if alone:
+        shares = [Share((seed,)) for seed in seeds]
+        return [shares[start : start + processes] for start in range(0, len(shares), processes)]
+    if not seeds:
+        return []
+    by_seed = min(processes, len(seeds))
+    by_call = min(processes // by_seed, calls)
+    size = -(-len(seeds) // by_seed)
+    batches = [tuple(seeds[start : start + size]) for start in range(0, len(seeds), size)]
+    return [[Share(batch, first, by_call) for batch in batches for first in range(by_call)]]
