@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from pytest_modelport import isolate
-from pytest_modelport.isolate import Crashed, Done, Raised, TimedOut, run
-from tests.processes import gone
+from pytest_modelport.isolate import Crashed, Done, Raised, TimedOut, run, run_all
+from tests.processes import children, gone
 
 
 @pytest.fixture(params=["fork", "inline"])
@@ -143,3 +143,40 @@ run(job, timeout=60, log=Path({str(tmp_path / "log")!r}))
 def test_a_folder_that_cannot_be_written_is_an_error_of_the_session(tmp_path):
     with pytest.raises(OSError, match="log"):
         run(lambda: None, timeout=5, log=tmp_path / "missing" / "log")
+
+
+def test_several_jobs_run_at_the_same_time(tmp_path):
+    """Each is ready only when the others have begun."""
+
+    def job(number):
+        (tmp_path / str(number)).touch()
+        until = time.monotonic() + 20
+        while not all((tmp_path / str(other)).exists() for other in range(3)):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        return number
+
+    endings = run_all([lambda number=number: job(number) for number in range(3)], timeout=60, log=tmp_path / "log")
+    assert endings == [Done(0), Done(1), Done(2)]
+
+
+def test_one_of_several_jobs_ends_badly_and_the_others_well(tmp_path):
+    def late():
+        time.sleep(60)
+
+    def dead():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def wrong():
+        raise ValueError("no")
+
+    endings = run_all([late, dead, wrong, lambda: 7], timeout=2, log=tmp_path / "log")
+    assert [type(ending) for ending in endings] == [TimedOut, Crashed, Raised, Done]
+    assert children(os.getpid()) == []
+
+
+def test_ctrl_c_ends_all_jobs(tmp_path):
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_all([lambda: time.sleep(60)] * 3, timeout=60, log=tmp_path / "log")
+    assert children(os.getpid()) == []

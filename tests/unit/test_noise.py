@@ -356,3 +356,21 @@ def test_a_running_sum_in_another_dtype_keeps_it():
     with MonteCarlo(0):
         assert terms.cumsum(1, dtype=torch.float64).dtype is torch.float64
         assert terms.cumsum(0).dtype is torch.float32
+
+
+@pytest.mark.parametrize("shape", [(300_000,), (3, 100_000)])
+def test_large_tensors_are_moved_like_small_ones(shape):
+    """They are looked at in pieces; what is not rounded stays, whatever the rest of its piece does."""
+    values = x(*shape)
+    values.view(-1)[::3] = 0
+    with torch.no_grad(), MonteCarlo(0):
+        halved, grown, less = values * 0.5, values.exp(), values < 0.1
+    assert torch.equal(halved, values * 0.5)
+    assert torch.equal(less, values < 0.1)
+    units = ((grown.double() - values.double().exp()) / values.exp() / torch.finfo(torch.float32).eps).flatten()
+    assert not units[::3].any()  # exp(0)
+    for part in units.split(50_000):
+        rest = part[part != 0]
+        assert len(rest) > 30_000
+        assert 0.5 < rest.square().mean().sqrt() < 0.8
+        assert rest.abs().max() < 2.1
