@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_modelport import Outcome, evaluations, reference
+from pytest_modelport import Outcome, evaluate, evaluations, isolate, reference
 from pytest_modelport.evaluations import at_once, rounds
-from pytest_modelport.reference import Reference
+from pytest_modelport.reference import EVALUATIONS, Reference
 from pytest_modelport.sample import Call, Sample
 
 
@@ -90,12 +91,14 @@ def test_one_evaluation_that_dies_is_noise_that_could_not_be_measured(tmp_path, 
 class Cancels(nn.Module):
     """Leaves half of its digits and fewer; in place where it is told to."""
 
-    def __init__(self, *, place: bool) -> None:
+    def __init__(self, *, place: bool, state: bool = False) -> None:
         super().__init__()
-        self.place = place
+        self.place, self.state = place, state
+        self.register_buffer("seen", torch.zeros(1))
 
     def forward(self, x):
-        y = (x.exp() * 300 + 30000) - 30000
+        self.seen += self.state
+        y = (x.exp() * 300 + 20000) - 20000
         if not self.place:
             return y
         x.copy_(y)
@@ -112,10 +115,29 @@ class Chaos(nn.Module):
         return x
 
 
-@pytest.mark.parametrize("place", [False, True])
-def test_large_noise_that_is_cancellation_is_a_measure(prove, place):
-    verdict = prove(["torchscript"], Cancels(place=place), torch.randn(40) - 6, checks=["parity"]).verdicts[0]
+def test_large_noise_that_is_cancellation_is_a_measure(prove):
+    verdict = prove(["onnx"], Cancels(place=False), torch.randn(200_000) - 6, checks=["parity"]).verdicts[0]
     assert verdict.outcome is Outcome.PASSED
+    assert verdict.evidence["comparison"]["error"] > 0
+    assert verdict.evidence["comparison"]["noise"] > 3.5e-4 * verdict.evidence["comparison"]["magnitude"]
+
+
+@pytest.mark.parametrize("state", [False, True])
+def test_coarser_rounding_is_asked_for_one_call_and_what_it_changes(tmp_path, monkeypatch, state):
+    """Under the name that the port has for the input, too."""
+    asked = []
+    monkeypatch.setattr(
+        evaluate, "noisy", lambda *given, real=evaluate.noisy, **how: asked.append(len(given[1])) or real(*given, **how)
+    )
+    monkeypatch.setattr(isolate, "forks", lambda: False)
+    calls = [Call(Sample((torch.randn(400) - 6,), {}), 0, f"call {number}") for number in range(3)]
+    found = Reference(Cancels(place=True, state=state), calls, "cpu", tmp_path, timeout=60, seed=0, evaluations=2)
+    asked.clear()
+    for _ in range(2):
+        item = dataclasses.replace(found.steps[1].mutated[0], name="x")
+        assert 10 < found.amplified(1, item, 16.0) / item.noise.rms < 25
+    assert set(asked) == ({3} if state else {1})
+    assert len(asked) <= EVALUATIONS
 
 
 def test_large_noise_that_is_chaos_is_none(prove):
