@@ -98,7 +98,7 @@ class Cancels(nn.Module):
 
     def forward(self, x):
         self.seen += self.state
-        y = (x.exp() * 300 + 20000) - 20000
+        y = (x.exp() * 300 + 12000) - 12000
         if not self.place:
             return y
         x.copy_(y)
@@ -116,7 +116,9 @@ class Chaos(nn.Module):
 
 
 def test_large_noise_that_is_cancellation_is_a_measure(prove):
-    verdict = prove(["onnx"], Cancels(place=False), torch.randn(200_000) - 6, checks=["parity"]).verdicts[0]
+    verdict = prove(
+        ["onnx"], Cancels(place=False), torch.randn(400_000, generator=torch.Generator().manual_seed(0)) - 6, checks=["parity"]
+    ).verdicts[0]
     assert verdict.outcome is Outcome.PASSED
     assert verdict.evidence["comparison"]["error"] > 0
     assert verdict.evidence["comparison"]["noise"] > 3.5e-4 * verdict.evidence["comparison"]["magnitude"]
