@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -33,11 +34,17 @@ def warm() -> None:
         torch.zeros(1).add(1)
 
 
-def eager(module: nn.Module, calls: Sequence[Call], device: str, out: Path) -> dict[str, Any]:
-    """The law: the subject as it is. Also says what of its state the calls changed."""
+def eager(module: nn.Module, calls: Sequence[Call], device: str, out: Path, *, within: float | None = None) -> dict[str, Any]:
+    """The law: the subject as it is. Also says what of its state the calls changed, how many were `asked` and which `answered`.
+
+    within: seconds, after which no call is begun, and the subject may refuse some; both have no row then.
+    """
     before = Snapshot(module, parameters=False)
-    record = _run(module, calls, device, out, lambda tensor: tensor)
-    return {**record, "changes": list(before.changes())}
+    record = _run(module, calls, device, out, lambda tensor: tensor, within=within)
+    answered = [number for number, row in enumerate(record["calls"]) if row is not None]
+    rows = [record["calls"][number] for number in answered]
+    about = {"asked": len(record["calls"]), "answered": answered, "changes": list(before.changes())}
+    return {**record, "calls": rows, **about}
 
 
 def exact(module: nn.Module, calls: Sequence[Call], device: str, out: Path) -> dict[str, Any]:
@@ -115,16 +122,21 @@ def _run(
     out: Path,
     convert: Convert,
     mode: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext,
+    *,
+    within: float | None = None,
 ) -> dict[str, Any]:
     """Every call's outputs and changed inputs in one file, and the table that says where. mode: what each call runs in.
 
-    Raises `Rejected` from what the subject raises.
+    Raises `Rejected` from what the subject raises. within: seconds, after which no call is begun; what raises has no row then.
     """
     module = placed(module, device)
     arrays: list[wire.Array] = []
-    rows = []
+    rows: list[dict[str, Any] | None] = []
+    started = time.monotonic()
     with torch.no_grad():
         for call in calls:
+            if within is not None and time.monotonic() - started >= within:
+                break
             sample = fresh(call.sample, device)
             given, _ = _leaves((sample.args, dict(sample.kwargs)))
             before = [tensor.clone() for tensor in given]
@@ -133,6 +145,9 @@ def _run(
                 with mode():
                     output = module(*sample.args, **sample.kwargs)
             except Exception as error:
+                if within is not None:
+                    rows.append(None)
+                    continue
                 raise Rejected(call.label) from error
             rows.append(_row(output, given, before, convert, arrays))
     table = wire.write(out, arrays)

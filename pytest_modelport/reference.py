@@ -13,6 +13,7 @@ import numpy as np
 
 from pytest_modelport import wire
 from pytest_modelport.cause import Cause
+from pytest_modelport.compare import describe
 from pytest_modelport.evaluations import Made, at_once, gathered, made, rounds
 from pytest_modelport.expected import Expected, Step, around_eager, deviations, unobserved, values_of
 from pytest_modelport.isolate import Crashed, Done, Ending, Raised, run_all
@@ -59,8 +60,8 @@ class Reference:
     """The subject's answers to a sequence of calls.
 
     Every evaluation starts from the state the subject has now (each in its own fork, or restored in between). Raises
-    `SubjectFailed` when the subject rejects a call, crashes or hangs. law_only: without oracle and noise. evaluations: of the
-    noise, instead of as many as a verdict needs.
+    `SubjectFailed` when the subject rejects a call, crashes or hangs. law_only: without oracle and noise. within: that too, for
+    so many seconds, about what it does not reject (`asked`: how many calls; `answered`: which). evaluations: of the noise.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Reference:
         timeout: float,
         seed: int,
         law_only: bool = False,
+        within: float | None = None,
         evaluations: int = 0,
     ) -> None:
         from pytest_modelport import evaluate
@@ -86,9 +88,10 @@ class Reference:
         self._amplified: dict[tuple[int, float], list[tuple[Expected, float]]] = {}
         self._module, self._device, self._scratch, self._timeout, self._seed = module, device, scratch, timeout, seed
         self.spec: Spec = []
-        record = self._law(evaluate.eager)
-        self.changes = tuple(record["changes"])
-        if law_only:
+        record = self._law(evaluate.eager, within=within)
+        self.changes, self.asked, self.answered = tuple(record["changes"]), record["asked"], record["answered"]
+        self.calls = tuple(self.calls[number] for number in self.answered)
+        if law_only or within is not None:
             self.steps = self._steps(record, None)
             return
         self.steps = self._steps(record, self._oracle(evaluate.exact))
@@ -129,9 +132,7 @@ class Reference:
         for step in self.steps:
             for item in step.outputs:
                 if not item.exact and not np.isfinite(item.eager.numpy()).all():
-                    shape = ", ".join(map(str, item.eager.shape))
-                    where = f"at {step.call.label} ({item.eager.dtype}[{shape}])"
-                    return [f"the subject's own '{item.name}' has NaN or inf {where}"]
+                    return [f"the subject's own '{item.name}' has NaN or inf at {step.call.label} ({describe(item.eager)})"]
         return []
 
     def _job(self, file: str, evaluation: Callable[..., Any], **options: Any) -> Ending:
@@ -153,11 +154,11 @@ class Reference:
         log = self._scratch / "reference.log"
         return run_all(jobs, timeout=self._timeout, log=log, paths=paths(self._module), restore=self._module)
 
-    def _law(self, evaluation: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-        ending = self._job("eager.bin", evaluation)
+    def _law(self, evaluation: Callable[..., dict[str, Any]], **options: Any) -> dict[str, Any]:
+        ending = self._job("eager.bin", evaluation, **options)
         if isinstance(ending, Done):
             record: dict[str, Any] = ending.value
-            self.spec = record["calls"][0]["spec"]
+            self.spec = next((row["spec"] for row in record["calls"]), [])
             return record
         raise SubjectFailed(ending, ending.cause.message if isinstance(ending, Raised) else self.calls[0].label)
 

@@ -16,7 +16,7 @@ from pytest_modelport.dims import Shapes
 from pytest_modelport.infer import Axis, broadcast, joined
 from pytest_modelport.plan import plan, tail
 from pytest_modelport.recipes import Recipe
-from pytest_modelport.reference import Reference
+from pytest_modelport.reference import Reference, SubjectFailed
 from pytest_modelport.sample import Call
 from pytest_modelport.space import Space, space_of
 from pytest_modelport.subject import inputs
@@ -40,20 +40,17 @@ _LARGE = 2
 class Tried:
     """Recipes that the subject answers, and its answers: to each, and to the first ones once more.
 
-    refused: how many it does not answer. branches: how many were added because they take it another way through its code.
+    asked: one recipe for each call of the reference. refused: how many it does not answer. branches: how many were added
+    because they take it another way through its code.
     """
 
     space: Space
     recipes: tuple[Recipe, ...]
+    asked: tuple[Recipe, ...]
     reference: Reference | None
     refused: int
     branches: int = 0
     notes: tuple[str, ...] = ()
-
-    @property
-    def asked(self) -> tuple[Recipe, ...]:
-        """One recipe for each call of the reference."""
-        return again(self.recipes)
 
 
 def again(recipes: Sequence[Recipe]) -> tuple[Recipe, ...]:
@@ -68,17 +65,39 @@ def tried(workspace: Workspace, case: Case, device: str) -> Tried:
         look = looked(case)
         space = space_for(case, look)
         wanted, notes = _wanted(space, case)
+        if not look.decides and (found := _at_once(workspace, case, space, wanted, device)):
+            return replace(found, notes=(*notes, *found.notes))
         further = branches(space, case.search.examples * _LOOKS) if look.decides and case.search.replay is None else []
-        found = answers_to(
+        said = answers_to(
             case, space, [*wanted, *further], workspace.fresh("accepted"), seconds=case.search.seconds, lines=bool(further)
         )
-        planned, other = found[: len(wanted)], [one.recipe for one in found[len(wanted) :] if one.answers and one.lines]
+        planned, other = said[: len(wanted)], [one.recipe for one in said[len(wanted) :] if one.answers and one.lines]
         taken = [*(one.recipe for one in planned if one.answers), *other]
         late = (_LATE.format(len(planned), len(wanted), case.search.seconds),) if len(planned) < len(wanted) else ()
-        reference = reference_of(workspace, case, space, again(taken), device, law_only=True) if taken else None
-        return Tried(space, tuple(taken), reference, sum(not one.answers for one in planned), len(other), (*notes, *late))
+        asked = again(taken)
+        reference = reference_of(workspace, case, space, asked, device, law_only=True) if taken else None
+        refused = sum(not one.answers for one in planned)
+        return Tried(space, tuple(taken), asked, reference, refused, len(other), (*notes, *late))
 
     return workspace.once(("tried", case.key, device, repr(case.shapes.axes), repr(case.search)), make)
+
+
+def _at_once(workspace: Workspace, case: Case, space: Space, wanted: Sequence[Recipe], device: str) -> Tried | None:
+    """All samples in one run, which is the law about those it answers. None where that is not to be had: the subject dies or
+    hangs, or may remember what it refused.
+    """
+    planned = again(wanted)
+    try:
+        law = reference_of(workspace, case, space, planned, device, within=case.search.seconds)
+    except SubjectFailed:
+        return None
+    if len(law.answered) < law.asked and law.changes:
+        return None
+    begun = min(law.asked, len(wanted))
+    taken = [wanted[number] for number in law.answered if number < begun]
+    asked = tuple(planned[number] for number in law.answered)
+    late = (_LATE.format(begun, len(wanted), case.search.seconds),) if begun < len(wanted) else ()
+    return Tried(space, tuple(taken), asked, law if asked else None, begun - len(taken), notes=late)
 
 
 def _wanted(space: Space, case: Case) -> tuple[list[Recipe], tuple[str, ...]]:

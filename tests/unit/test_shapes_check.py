@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import signal
 import time
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 from torch import nn
 from torch.export import Dim
 
-from pytest_modelport import Outcome, UsageError, pipeline, recipe
+from pytest_modelport import Outcome, UsageError, pipeline, recipe, search
 from pytest_modelport.recipes import parse
 from pytest_modelport.searching import search_of
 
@@ -105,6 +107,46 @@ def test_what_the_subject_refuses_is_not_asked_of_the_port(prove):
     verdict = shapes(prove, Least())
     assert verdict.passed
     assert "more that the subject refuses" in verdict.reason
+    assert verdict.evidence["refused"] > 0
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_it_refuses_is_asked_of_it_in_one_run_unless_it_dies_of_it(prove, monkeypatch, dies):
+    class Least(nn.Module):
+        def forward(self, x):
+            if x.shape[0] == 3:
+                os.kill(os.getpid(), signal.SIGKILL if self.dies else 0)
+                raise ValueError("not three")
+            return x * 2
+
+    asked = []
+    monkeypatch.setattr(
+        search, "answers_to", lambda *given, real=search.answers_to, **how: asked.append(1) or real(*given, **how)
+    )
+    model = Least()
+    model.dies = dies
+    verdict = shapes(prove, model)
+    assert verdict.passed
+    assert verdict.evidence["refused"] > 0
+    assert bool(asked) is dies
+
+
+def test_what_a_subject_refuses_leaves_no_state_behind(prove):
+    """It may have changed half of it before: it is asked anew, without what it refuses."""
+
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(1))
+
+        def forward(self, x):
+            self.seen += 1
+            if x.shape[0] == 3:
+                raise ValueError("not three")
+            return x * self.seen
+
+    verdict = shapes(prove, Counts(), target="state_dict")
+    assert verdict.passed  # the port counts what it is asked
     assert verdict.evidence["refused"] > 0
 
 
