@@ -19,7 +19,7 @@ Given = tuple[float, float] | str | Sequence[str]
 class Search:
     """How samples are looked for. examples: how many. domain: `finite` or `ieee`. domains: what inputs may be, by name.
 
-    replay: the one sample to make instead. seconds: for the subject to try them, for each port, and to shrink what fails.
+    replay: the one sample to make instead. seconds: for the subject to try them, for each port, to judge, and to shrink.
     """
 
     examples: int = 25

@@ -73,7 +73,7 @@ def verify(
     Further samples that the check `shapes` makes inside the declared dims: examples: how many. domain: `finite` or `ieee` (also
     NaN, infinities, huge numbers). domains: what inputs may be, by name: bounds, `{"input_ids": (0, 30521)}`, or kinds of
     values, `{"attention_mask": ["ones", "prefix"]}`. replay: the one sample to make instead, a `recipe`. search_seconds: for
-    the subject to try them, for each port, and to shrink what fails.
+    the subject to try them, for each port, to judge its answers, and to shrink what fails.
 
     Budgets, each held by the check of its name: latency `{"p95_ms": 5, "load_ms": 300, "speedup_vs_eager": 1.3,
     "max_regression": "5%"}`, size `{"mb": 5, "parameters": 1e6}`, memory `{"mb": 200}`. baseline: a folder with the last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +29,11 @@ DEFAULT = False
 _SOUND = (Outcome.PASSED, Outcome.INCONCLUSIVE)
 #: Evaluations of the noise that a first look takes, then a second one, and the share of the allowance that must do for each.
 _LOOKS = ((1, 0.1), (2, 0.5))
+#: So many samples are judged first, then twice as many each time, so that there is a time to stop.
+_FIRST = 4
 #: A port that has died this often need not be asked further.
 _LIVES = 3
+_LOG = logging.getLogger("pytest_modelport")
 
 
 def run(bench: Bench) -> Iterator[Verdict]:
@@ -52,14 +56,29 @@ class _Trial:
     """What became of some recipes. calls: how many the port was asked, in so many seconds. wrong: those that fail.
 
     judged: how many needed the oracle, and what they add up to. undecided: about which the subject's own evaluations disagree.
+    unjudged: those for which there was no time.
     """
 
     calls: int
     seconds: float
     wrong: tuple[Recipe, ...] = ()
     undecided: tuple[Recipe, ...] = ()
+    unjudged: tuple[Recipe, ...] = ()
     judged: int = 0
     finding: Finding | None = None
+
+    def and_then(self, finding: Finding, recipes: Sequence[Recipe]) -> _Trial:
+        """With what became of some more recipes. Keeps the finding that has the first wrong one, else the first undecided."""
+        found = list(zip(recipes, finding.outcomes(), strict=True))
+        wrong = _each(recipe for recipe, outcome in found if outcome not in _SOUND)
+        undecided = _each(recipe for recipe, outcome in found if outcome is Outcome.INCONCLUSIVE)
+        better = (wrong and not self.wrong) or (undecided and not (self.wrong or self.undecided))
+        return replace(
+            self,
+            wrong=_each([*self.wrong, *wrong]),
+            undecided=_each([*self.undecided, *undecided]),
+            finding=finding if better else self.finding,
+        )
 
 
 def _tried(bench: Bench, space: Space, recipes: Sequence[Recipe], law: Reference) -> _Trial:
@@ -70,18 +89,25 @@ def _tried(bench: Bench, space: Space, recipes: Sequence[Recipe], law: Reference
     doubtful = [number for number, (step, one) in enumerate(zip(law.steps, given, strict=False)) if _doubtful(bench, step, one)]
     if not doubtful:
         return trial
-    judged = len(_each(recipes[number] for number in doubtful))
-    # What a subject that keeps state answers depends on the calls before.
-    doubtful = list(range(len(given))) if law.changes else _unclear(bench, law, given, _distinct(recipes, given, doubtful))
-    if not doubtful:
-        return replace(trial, judged=judged)
-    recipes = [recipes[number] for number in doubtful]
-    reference = reference_of(bench.workspace, bench.case, space, recipes, bench.route.device)
-    finding = Finding(bench.on(reference), reference, check="shapes").take([given[number] for number in doubtful])
-    found = list(zip(recipes, finding.outcomes(), strict=True))
-    wrong = _each(recipe for recipe, outcome in found if outcome not in _SOUND)
-    undecided = _each(recipe for recipe, outcome in found if outcome is Outcome.INCONCLUSIVE)
-    return replace(trial, wrong=wrong, undecided=undecided, judged=judged, finding=finding)
+    trial = replace(trial, judged=len(_each(recipes[number] for number in doubtful)))
+
+    def judged(numbers: Sequence[int]) -> _Trial:
+        some = [recipes[number] for number in numbers]
+        reference = reference_of(bench.workspace, bench.case, space, some, bench.route.device)
+        finding = Finding(bench.on(reference), reference, check="shapes").take([given[number] for number in numbers])
+        return trial.and_then(finding, some)
+
+    if law.changes:  # what it answers depends on the calls before
+        return judged(range(len(given)))
+    left, size, started = _distinct(recipes, given, doubtful), _FIRST, time.perf_counter()
+    while left:
+        if time.perf_counter() - started >= bench.case.search.seconds:
+            return replace(trial, unjudged=_each(recipes[number] for number in left))
+        some, left, size = left[:size], left[size:], 2 * size
+        unclear = _unclear(bench, law, given, some)
+        trial = judged(unclear) if unclear else trial
+        _LOG.info("%s: %d more samples need the noise, %.0f s", bench.route.id, len(left), time.perf_counter() - started)
+    return trial
 
 
 def _unclear(bench: Bench, law: Reference, given: Sequence[Given], doubtful: Sequence[int]) -> list[int]:
@@ -125,6 +151,7 @@ def _passed(bench: Bench, seen: Tried, law: Reference, trial: _Trial) -> Verdict
         "dims": ranges,
         "judged": trial.judged,
         "undecided": [str(recipe) for recipe in trial.undecided],
+        "unjudged": [str(recipe) for recipe in trial.unjudged],
         "per_second": _rate(trial),
     }
     if not any(item.eager.numpy().size for step in law.steps for item in step.outputs):
@@ -137,9 +164,12 @@ def _passed(bench: Bench, seen: Tried, law: Reference, trial: _Trial) -> Verdict
         f"{trial.judged} needed the oracle" if trial.judged else "",
     ]
     reason = "; ".join(filter(None, parts))
+    if trial.unjudged:
+        within = f"{bench.case.search.seconds:g} s (search_seconds)"
+        reason = f"{len(trial.unjudged)} of {samples} samples could not be judged in {within}: give it more, or fewer examples"
     if trial.undecided and trial.finding:
         reason = f"{len(trial.undecided)} of {samples} samples are undecided: {trial.finding.verdict().reason}"
-    outcome = Outcome.INCONCLUSIVE if trial.undecided else Outcome.PASSED
+    outcome = Outcome.INCONCLUSIVE if trial.undecided or trial.unjudged else Outcome.PASSED
     late = (f"shapes: {samples} of {len(seen.recipes)} samples, then time was over",) if samples < len(seen.recipes) else ()
     return bench.verdict("shapes", Stage.COMPARE, outcome, reason, evidence, (*seen.notes, *late))
 

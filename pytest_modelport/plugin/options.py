@@ -79,7 +79,7 @@ def _add_search(group: Any) -> None:
     group.addoption(
         "--modelport-search-seconds",
         metavar="SECONDS",
-        help="for the subject to try those samples, for each port, and to shrink what fails (120)",
+        help="for the subject to try those samples, for each port, to judge its answers, and to shrink what fails (120)",
     )
     group.addoption(
         "--modelport-replay",

@@ -11,8 +11,10 @@ import pytest
 import torch
 from torch import nn
 from torch.export import Dim
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from pytest_modelport import Outcome, UsageError, pipeline, recipe, search
+from pytest_modelport.checks import shapes as check
 from pytest_modelport.recipes import parse
 from pytest_modelport.searching import search_of
 
@@ -36,6 +38,11 @@ class Both(nn.Module):
 
     def forward(self, x):
         return x - 1 if x.shape[0] == 1 and not x.any() else x * 2
+
+
+class Stateless(nn.Module):
+    def forward(self, x):
+        return x.exp()
 
 
 class Stateful(nn.Module):
@@ -301,6 +308,34 @@ def test_time_that_is_over_is_said(prove):
     assert verdict.passed
     assert verdict.evidence["samples"] < 20
     assert any("then 1 s were over (search_seconds)" in note for note in verdict.notes), verdict
+
+
+def test_samples_that_there_is_no_time_to_judge_are_not_green(prove, monkeypatch):
+    """A subject that takes long under noise alone; none of the port's answers counts as evident."""
+
+    class Slow(nn.Module):
+        def forward(self, x):
+            time.sleep(0.5 * (_get_current_dispatch_mode() is not None and not torch.jit.is_tracing()))
+            return x * 2
+
+    monkeypatch.setattr(check, "evident", lambda *_: False)
+    verdict = shapes(prove, Slow(), examples=20, seconds=1.0)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    left = verdict.evidence["samples"] - check._FIRST
+    assert verdict.reason.startswith(f"{left} of {left + check._FIRST} samples could not be judged in 1 s (search_seconds)")
+    assert len(verdict.evidence["unjudged"]) == left
+
+
+def test_samples_are_judged_in_several_goes(prove, monkeypatch):
+    """The failures of all of them count."""
+    monkeypatch.setattr(check, "evident", lambda *_: False)
+    assert shapes(prove, Stateless(), examples=10).passed
+    verdict = shapes(prove, Alone(), examples=24)
+    assert verdict.outcome is Outcome.FAILED
+    share = verdict.evidence["share"]
+    assert int(share.split()[0]) > check._FIRST
+    monkeypatch.setattr(check, "_FIRST", 1000)
+    assert shapes(prove, Alone(), examples=24).evidence["share"] == share
 
 
 def test_a_recipe_is_pinned_among_the_samples(prove):
