@@ -76,7 +76,7 @@ def _attention(
     attn_mask: torch.Tensor | None = None,
     scale: float | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """softmax(Q K^T * scale + mask) V, and the logarithm of the sums below it. Several queries may share a key."""
+    """softmax(Q K^T * scale + mask) V, and zeros for what only the backward pass needs. Several queries may share a key."""
     shared = query.shape[-3] // key.shape[-3]
     if shared > 1:
         key, value = (tensor.repeat_interleave(shared, -3) for tensor in (key, value))
@@ -85,9 +85,9 @@ def _attention(
     if causal:
         later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(later, -math.inf)
-    hidden = scores.isneginf().all(-1, keepdim=True)  # a row that sees nothing is zero
+    hidden = scores.amax(-1, keepdim=True) == -math.inf  # a row that sees nothing is zero
     shares = torch.softmax(scores, -1).masked_fill(hidden, 0)
-    return torch.matmul(shares, value), torch.logsumexp(scores, -1)
+    return torch.matmul(shares, value), query.new_zeros(query.shape[:-1])
 
 
 def _norm(

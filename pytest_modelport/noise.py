@@ -30,6 +30,21 @@ _SUMS = frozenset({"aten::sum", "aten::mean"})
 _SELECTIONS = frozenset(
     [
         *("relu", "neg", "where", "masked_fill", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "argmax", "argmin"),
+        *(
+            "amax",
+            "amin",
+            "max",
+            "min",
+            "maximum",
+            "minimum",
+            "clamp",
+            "clamp_min",
+            "clamp_max",
+            "hardtanh",
+            "floor",
+            "ceil",
+            "trunc",
+        ),
         *("clone", "cat", "stack", "repeat", "roll", "flip", "constant_pad_nd"),
         *("index", "index_select", "gather", "embedding", "max_pool2d_with_indices"),
     ]

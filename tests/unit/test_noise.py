@@ -316,6 +316,33 @@ def test_attention_is_its_formula(causal, mask):
     torch.testing.assert_close(moved, attend(), rtol=1e-4, atol=1e-5)
 
 
+def test_selections_are_left_alone():
+    """They are not even asked whether they round."""
+    values = x(50, 60)
+    other = x(50, 60, seed=1)
+    selections = [
+        lambda: values.amax(-1),
+        lambda: values.amin(0),
+        lambda: values.max(-1).values,
+        lambda: values.min(),
+        lambda: torch.maximum(values, other),
+        lambda: torch.minimum(values, other),
+        lambda: values.clamp(-0.1, 0.3),
+        lambda: values.clamp_min(0.1),
+        lambda: nn.functional.hardtanh(values, -0.7, 0.7),
+        lambda: nn.functional.relu6(values),
+        lambda: values.floor() + values.ceil() + values.trunc(),
+    ]
+    for select in selections:
+        with MonteCarlo(0):
+            moved = select()
+        assert torch.equal(moved, select())
+    with MonteCarlo(0):
+        rounded = values.round(decimals=2), torch.complex(values, other).abs()
+    assert not torch.equal(rounded[0], values.round(decimals=2))
+    assert not torch.equal(rounded[1], torch.complex(values, other).abs())
+
+
 @pytest.mark.parametrize(("order", "dims"), [(2, -1), (1, (0, 1)), (2, None), (3, -1), (float("inf"), -1)])
 def test_norms_are_their_formulas(order, dims):
     values = torch.randn(5, 700, generator=torch.Generator().manual_seed(0))
