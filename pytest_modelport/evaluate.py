@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -35,16 +36,22 @@ def warm() -> None:
 
 
 def eager(module: nn.Module, calls: Sequence[Call], device: str, out: Path, *, within: float | None = None) -> dict[str, Any]:
-    """The law: the subject as it is. Also says what of its state the calls changed, how many were `asked` and which `answered`.
+    """The law: the subject as it is. Also says what of its state the calls changed, how many were `asked` and which `answered`,
+    and how many kilobytes the process grew by.
 
     within: seconds, after which no call is begun, and the subject may refuse some; both have no row then.
     """
-    before = Snapshot(module, parameters=False)
+    before, had = Snapshot(module, parameters=False), _most()
     record = _run(module, calls, device, out, lambda tensor: tensor, within=within)
     answered = [number for number, row in enumerate(record["calls"]) if row is not None]
     rows = [record["calls"][number] for number in answered]
-    about = {"asked": len(record["calls"]), "answered": answered, "changes": list(before.changes())}
+    about = {"asked": len(record["calls"]), "answered": answered, "changes": list(before.changes()), "grew": _most() - had}
     return {**record, "calls": rows, **about}
+
+
+def _most() -> int:
+    """Kilobytes that this process has held in memory at most (Linux)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def exact(module: nn.Module, calls: Sequence[Call], device: str, out: Path) -> dict[str, Any]:

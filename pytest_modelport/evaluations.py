@@ -14,6 +14,8 @@ from pytest_modelport.expected import Expected, Step
 T = TypeVar("T")
 #: More processes than this take memory rather than save time.
 _MOST = 4
+#: Kilobytes by which a process may grow in eager, to evaluate beside others under noise, where it takes several times as much.
+_GROWTH = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,15 @@ def gathered(
     return [[rows[number] for number in range(calls)] for rows in found.values()]
 
 
-def at_once() -> int:
-    """How many processes may evaluate at the same time: torch's threads, shared with pytest-xdist's other workers."""
+def at_once(grew: int) -> int:
+    """How many processes may evaluate at the same time: torch's threads, shared with pytest-xdist's other workers.
+
+    grew: what eager took, in kilobytes.
+    """
     import torch
 
+    if grew > _GROWTH:
+        return 1
     return max(min(torch.get_num_threads() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), _MOST), 1)
 
 

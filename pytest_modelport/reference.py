@@ -89,7 +89,8 @@ class Reference:
         self._module, self._device, self._scratch, self._timeout, self._seed = module, device, scratch, timeout, seed
         self.spec: Spec = []
         record = self._law(evaluate.eager, within=within)
-        self.changes, self.asked, self.answered = tuple(record["changes"]), record["asked"], record["answered"]
+        self.changes, self._grew = tuple(record["changes"]), int(record["grew"])
+        self.asked, self.answered = record["asked"], record["answered"]
         self.calls = tuple(self.calls[number] for number in self.answered)
         if law_only or within is not None:
             self.steps = self._steps(record, None)
@@ -199,8 +200,7 @@ class Reference:
 
     def deepen(self, count: int) -> None:
         """Draw `count` more noise evaluations. Deterministic: the n-th evaluation has the n-th seed."""
-        seeds = [self._seed + number for number in range(self.evaluations, self.evaluations + count)]
-        for evaluation in self._noisy(seeds):
+        for evaluation in self._noisy([self._seed + number for number in range(self.evaluations, self.evaluations + count)]):
             self._count(evaluation)
         self.evaluations += count
 
@@ -208,7 +208,7 @@ class Reference:
         """What noise evaluations made of every call, seed by seed. Stops with `noise_failure` set when one fails."""
         from pytest_modelport import evaluate
 
-        processes = 1 if self._large() else at_once()
+        processes = 1 if self._large() else at_once(self._grew)
         for shares in rounds(seeds, len(self.calls), processes, alone=bool(self.changes)):
             asked = [(share.file, share.of(self.calls), {"seeds": share.seeds, "amplitude": amplitude}) for share in shares]
             endings = self._run([self._work(file, evaluate.noisy, calls, **how) for file, calls, how in asked])

@@ -33,10 +33,26 @@ def test_a_subject_that_keeps_state_sees_all_calls_in_order():
 def test_the_processes_are_shared_with_other_workers(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
     monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
-    assert at_once() == evaluations._MOST
+    assert at_once(0) == evaluations._MOST
     for workers, expected in ((2, 3), (6, 1), (48, 1)):
         monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", str(workers))
-        assert at_once() == expected
+        assert at_once(0) == expected
+
+
+def test_a_subject_that_takes_much_memory_is_evaluated_by_one_process(tmp_path, monkeypatch):
+    class Large(nn.Module):
+        def forward(self, x):
+            return x + torch.ones(self.elements)[0]
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 6)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    asked = []
+    monkeypatch.setattr(reference, "rounds", lambda *given, **how: asked.append(given[2]) or rounds(*given, **how))
+    module = Large()
+    for module.elements in (1, 80_000_000):  # 320 MB
+        call = Call(Sample((torch.ones(2),), {}), 0, "a call")
+        Reference(module, [call], "cpu", tmp_path, timeout=60, seed=0, evaluations=1)
+    assert asked == [evaluations._MOST, 1]
 
 
 class Counter(nn.Module):
@@ -57,7 +73,7 @@ def test_the_noise_is_the_same_however_many_processes_there_are(tmp_path, monkey
     calls = [Call(Sample((torch.randn(3 + number),), {}), number, f"call {number}") for number in range(5)]
 
     def noise(processes):
-        monkeypatch.setattr(reference, "at_once", lambda: processes)
+        monkeypatch.setattr(reference, "at_once", lambda _: processes)
         module = Counter(state=state)
         found = Reference(module, calls, "cpu", tmp_path, timeout=60, seed=0, evaluations=count)
         assert found.noise_failure is None
@@ -74,7 +90,7 @@ def test_the_noise_is_the_same_however_many_processes_there_are(tmp_path, monkey
 
 
 def test_one_evaluation_that_dies_is_noise_that_could_not_be_measured(tmp_path, monkeypatch):
-    monkeypatch.setattr(reference, "at_once", lambda: 3)
+    monkeypatch.setattr(reference, "at_once", lambda _: 3)
 
     class Dies(nn.Module):
         def forward(self, x):
