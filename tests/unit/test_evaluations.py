@@ -55,6 +55,12 @@ def test_a_subject_that_takes_much_memory_is_evaluated_by_one_process(tmp_path, 
     assert asked == [evaluations._MOST, 1]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def warm():
+    """Else each fork imports what torch imports late."""
+    evaluate.warm()
+
+
 class Counter(nn.Module):
     def __init__(self, *, state: bool) -> None:
         super().__init__()
