@@ -21,14 +21,14 @@ from pytest_modelport.feed import Feed
 from pytest_modelport.feeding import feed
 from pytest_modelport.isolate import Ending, Raised, forks
 from pytest_modelport.price import price_of
-from pytest_modelport.reference import Reference, SubjectFailed
+from pytest_modelport.reference import Reference
 from pytest_modelport.reworking import through
 from pytest_modelport.route import Route
 from pytest_modelport.sample import Call, Sample
 from pytest_modelport.setting import Setting
 from pytest_modelport.signature import Signature
 from pytest_modelport.steps import Move, moves
-from pytest_modelport.stopped import Stopped, evidence_of, stopped
+from pytest_modelport.stopped import Stopped, SubjectFailed, evidence_of, stopped
 from pytest_modelport.target import Target
 from pytest_modelport.tolerance import Tolerance, within_steps
 from pytest_modelport.verdict import Outcome, Stage, Verdict

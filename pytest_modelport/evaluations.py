@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 from pytest_modelport import wire
 from pytest_modelport.expected import Expected, Step
+from pytest_modelport.threads import workers
 
 T = TypeVar("T")
 #: More processes than this take memory rather than save time.
@@ -58,7 +58,7 @@ class Share:
 
 def gathered(
     folder: Path, calls: int, done: Iterable[tuple[Share, Sequence[tuple[str, Mapping[str, Any]]]]]
-) -> Iterable[list[Made]]:
+) -> list[list[Made]]:
     """What became of every call, seed by seed. done: each share with its files and records; the files are taken away."""
     found: dict[int, dict[int, Made]] = {}
     for share, records in done:
@@ -77,7 +77,7 @@ def at_once(grew: int) -> int:
 
     if grew > _GROWTH:
         return 1
-    return max(min(torch.get_num_threads() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), _MOST), 1)
+    return max(min(torch.get_num_threads() // workers(), _MOST), 1)
 
 
 def rounds(seeds: Sequence[int], calls: int, processes: int, *, alone: bool) -> list[list[Share]]:

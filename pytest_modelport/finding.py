@@ -112,7 +112,12 @@ class Finding:
                 self.wrong(step, f"the port changes its input {name!r} in place at {step.call.label}, the subject does not")
 
     def clear(self, share: float) -> list[bool]:
-        """Which calls are right within a share of the allowance, so that a better estimate of the noise would say the same."""
+        """Which calls are right within a share of the allowance, so that a better estimate of the noise would say the same.
+
+        None where the noise could not be measured.
+        """
+        if self._fallback:
+            return [False] * len(self.reference.calls)
         opinions = self._opinions(share)
         wrong = {label for label, *_ in self.faults}
         wrong |= {

@@ -2,7 +2,7 @@
 
 Why a fork: torch's export state differs between a first and a second export of one process, exporters crash and hang, and
 both exporting and running a model may change it. A fork starts from the session's exact state and takes every side effect with
-it. Multi-threaded OpenMP hangs in the child of a process that has used it, so the child runs one thread.
+it. OpenMP hangs in the main thread of a fork of a process that has used it, so the child runs one thread (`threads.py`).
 """
 
 from __future__ import annotations

@@ -30,21 +30,8 @@ _SUMS = frozenset({"aten::sum", "aten::mean"})
 _SELECTIONS = frozenset(
     [
         *("relu", "neg", "where", "masked_fill", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "argmax", "argmin"),
-        *(
-            "amax",
-            "amin",
-            "max",
-            "min",
-            "maximum",
-            "minimum",
-            "clamp",
-            "clamp_min",
-            "clamp_max",
-            "hardtanh",
-            "floor",
-            "ceil",
-            "trunc",
-        ),
+        *("amax", "amin", "max", "min", "maximum", "minimum", "clamp", "clamp_min", "clamp_max"),
+        *("hardtanh", "floor", "ceil", "trunc"),
         *("clone", "cat", "stack", "repeat", "roll", "flip", "constant_pad_nd"),
         *("index", "index_select", "gather", "embedding", "max_pool2d_with_indices"),
     ]
@@ -96,17 +83,14 @@ class MonteCarlo(TorchDispatchMode):
         if func._schema.name in _SUMS and not changes and outputs and not outputs[0].is_complex():
             spread = scatter.of_sum(args, result.dtype, mean=func._schema.name == "aten::mean")
             return result if spread is None else self._scattered(self._again(func, flat, spec), spread.reshape(result.shape))
-        pointwise = torch.Tag.pointwise in func.tags
-        rounded = False
-        for some, given in _pieces(outputs, before) if pointwise and not changes else [(outputs, before)]:
-            exact: Sequence[torch.Tensor | None] = _exact(func, given, operands(given), spec) or [None] * len(some)
-            fixed = [_unrounded(output, value, operands(given)) for output, value in zip(some, exact, strict=True)]
-            if all(bool(mask.all()) for mask in fixed):
-                continue
-            rounded = True
-            for output, mask in zip(some, fixed, strict=True) if pointwise or changes else ():
-                output.copy_(torch.where(mask, output, self._moved(output, 1.0)))
-        return result if pointwise or changes or not rounded else self._again(func, flat, spec)
+        if not changes and torch.Tag.pointwise not in func.tags:
+            fixed = _fixed(func, outputs, flat, spec)
+            return result if all(bool(mask.all()) for mask in fixed) else self._again(func, flat, spec)
+        for some, given in [(outputs, before)] if changes else _pieces(outputs, flat):
+            for output, mask in zip(some, _fixed(func, some, given, spec), strict=True):
+                if not mask.all():
+                    output.copy_(torch.where(mask, output, self._moved(output, 1.0)))
+        return result
 
     def _again(self, func: Any, flat: list[Any], spec: Any) -> Any:
         """The operation with its operands moved."""
@@ -200,6 +184,13 @@ def _selected_dim(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> i
             value = args[position] if position < len(args) else kwargs.get("dim", argument.default_value)
             return int(value)
     raise TypeError(f"{func} has no argument dim")
+
+
+def _fixed(func: Any, outputs: list[torch.Tensor], flat: list[Any], spec: Any) -> list[torch.Tensor]:
+    """Which elements of each result no rounding went into."""
+    tensors = operands(flat)
+    exact: Sequence[torch.Tensor | None] = _exact(func, flat, tensors, spec) or [None] * len(outputs)
+    return [_unrounded(output, value, tensors) for output, value in zip(outputs, exact, strict=True)]
 
 
 def _exact(func: Any, flat: list[Any], tensors: list[torch.Tensor], spec: Any) -> list[torch.Tensor] | None:

@@ -16,14 +16,13 @@ from pytest_modelport.cause import Cause
 from pytest_modelport.compare import describe
 from pytest_modelport.evaluations import Made, at_once, gathered, made, rounds
 from pytest_modelport.expected import Expected, Step, around_eager, deviations, unobserved, values_of
-from pytest_modelport.isolate import Crashed, Done, Ending, Raised, run_all
+from pytest_modelport.isolate import Done, Ending, Raised, run_all
 from pytest_modelport.localise import Operation, Traced
 from pytest_modelport.matching import Known
-from pytest_modelport.sample import Call, Rejected
+from pytest_modelport.sample import Call
 from pytest_modelport.signature import Signature
-from pytest_modelport.stopped import Stopped, evidence_of
+from pytest_modelport.stopped import SubjectFailed
 from pytest_modelport.tree import Spec
-from pytest_modelport.verdict import Outcome, Stage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,28 +31,6 @@ if TYPE_CHECKING:
 EVALUATIONS = 16
 EVALUATIONS_LARGE = 6
 LARGE = 16_000_000  # parameters and output elements
-
-
-class SubjectFailed(Exception):
-    """The subject itself did not run to the end."""
-
-    def __init__(self, ending: Ending, call: str) -> None:
-        super().__init__(call)
-        self.ending = ending
-        self.call = call
-
-    def end(self, seconds: float) -> Stopped:
-        """The end of a route whose subject cannot be judged."""
-        ending = self.ending
-        if isinstance(ending, Raised):
-            said = ending.cause.headline
-            rejected = ending.cause.type == Rejected.__name__
-            text = f"the subject itself rejects {self.call}: {said}" if rejected else f"the subject cannot be judged: {said}"
-        elif isinstance(ending, Crashed):
-            text = f"the subject itself crashes ({ending.signal}) in eager"
-        else:
-            text = f"the subject itself takes more than {seconds:g} s in eager"
-        return Stopped(Stage.RUN, Outcome.ERROR, text, evidence_of(ending))
 
 
 class Reference:
@@ -123,10 +100,14 @@ class Reference:
         if self.holes:
             name, said = next(iter(self.holes.items()))
             notes.append(f"no float64 kernel for {name} ({said[:80]}): its own results count as exact")
-        if self.noise_failure is not None:
-            said = self.noise_failure.headline[:80]
-            notes.append(f"noise could not be measured ({said}): torch.testing's tolerances were used")
-        return (*notes, *self._nonfinite())
+        return (*notes, *self.unmeasured, *self._nonfinite())
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Why the allowance does not come from the noise, where it does not."""
+        if self.noise_failure is None:
+            return ()
+        return (f"noise could not be measured ({self.noise_failure.headline[:80]}): torch.testing's tolerances were used",)
 
     def _nonfinite(self) -> list[str]:
         """The first output of the subject that is not finite."""
@@ -210,8 +191,12 @@ class Reference:
 
         processes = 1 if self._large() else at_once(self._grew)
         for shares in rounds(seeds, len(self.calls), processes, alone=bool(self.changes)):
-            asked = [(share.file, share.of(self.calls), {"seeds": share.seeds, "amplitude": amplitude}) for share in shares]
-            endings = self._run([self._work(file, evaluate.noisy, calls, **how) for file, calls, how in asked])
+            endings = self._run(
+                [
+                    self._work(share.file, evaluate.noisy, share.of(self.calls), seeds=share.seeds, amplitude=amplitude)
+                    for share in shares
+                ]
+            )
             done = [ending.value for ending in endings if isinstance(ending, Done)]
             if len(done) < len(shares):
                 failed = next(ending for ending in endings if not isinstance(ending, Done))
@@ -239,7 +224,8 @@ class Reference:
                 values = values_of(array)
                 same = values.shape == item.oracle.shape
                 found.append(float(np.mean(np.square(deviations(values, item.oracle)))) if same else math.inf)
-        return [(item, math.sqrt(sum(found) / len(found))) for item, found in squares]
+        measured = other.noise_failure is None
+        return [(item, math.sqrt(sum(found) / len(found))) for item, found in squares] if measured else []
 
     @cached_property
     def _origins(self) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from pytest_modelport.dims import Shapes
 from pytest_modelport.infer import Axis, broadcast, joined
 from pytest_modelport.plan import plan, tail
 from pytest_modelport.recipes import Recipe
-from pytest_modelport.reference import Reference, SubjectFailed
+from pytest_modelport.reference import Reference
 from pytest_modelport.sample import Call
 from pytest_modelport.space import Space, space_of
+from pytest_modelport.stopped import SubjectFailed
 from pytest_modelport.subject import inputs
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def tried(workspace: Workspace, case: Case, device: str) -> Tried:
         look = looked(case)
         space = space_for(case, look)
         wanted, notes = _wanted(space, case)
-        if not look.decides and (found := _at_once(workspace, case, space, wanted, device)):
+        if not look.decides and (found := _in_one_run(workspace, case, space, wanted, device)):
             return replace(found, notes=(*notes, *found.notes))
         further = branches(space, case.search.examples * _LOOKS) if look.decides and case.search.replay is None else []
         said = answers_to(
@@ -82,7 +83,7 @@ def tried(workspace: Workspace, case: Case, device: str) -> Tried:
     return workspace.once(("tried", case.key, device, repr(case.shapes.axes), repr(case.search)), make)
 
 
-def _at_once(workspace: Workspace, case: Case, space: Space, wanted: Sequence[Recipe], device: str) -> Tried | None:
+def _in_one_run(workspace: Workspace, case: Case, space: Space, wanted: Sequence[Recipe], device: str) -> Tried | None:
     """All samples in one run, which is the law about those it answers. None where that is not to be had: the subject dies or
     hangs, or may remember what it refused.
     """

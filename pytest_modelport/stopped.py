@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_modelport.contract import CannotJudge
 from pytest_modelport.isolate import Crashed, Ending, Raised, TimedOut
+from pytest_modelport.sample import Rejected
 from pytest_modelport.verdict import Outcome, Stage
 
 
@@ -19,6 +20,28 @@ class Stopped(Exception):
     outcome: Outcome
     reason: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SubjectFailed(Exception):
+    """The subject itself did not run to the end."""
+
+    def __init__(self, ending: Ending, call: str) -> None:
+        super().__init__(call)
+        self.ending = ending
+        self.call = call
+
+    def end(self, seconds: float) -> Stopped:
+        """The end of a route whose subject cannot be judged."""
+        ending = self.ending
+        if isinstance(ending, Raised):
+            said = ending.cause.headline
+            rejected = ending.cause.type == Rejected.__name__
+            text = f"the subject itself rejects {self.call}: {said}" if rejected else f"the subject cannot be judged: {said}"
+        elif isinstance(ending, Crashed):
+            text = f"the subject itself crashes ({ending.signal}) in eager"
+        else:
+            text = f"the subject itself takes more than {seconds:g} s in eager"
+        return Stopped(Stage.RUN, Outcome.ERROR, text, evidence_of(ending))
 
 
 def stopped(stage: Stage, ending: Ending, doing: str) -> Stopped:

@@ -1,4 +1,4 @@
-"""Several threads of torch's in a fork.
+"""Who else runs on this machine's processors, and several threads of torch's in a fork.
 
 libgomp keeps a pool of threads for each thread that has asked for one. The main thread of a fork has a pool whose threads are
 still in the parent, and waits for them for ever; a thread that the fork has started gets a pool of its own.
@@ -7,12 +7,18 @@ still in the parent, and waits for them for ever; a thread that the fork has sta
 from __future__ import annotations
 
 import contextvars
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+def workers() -> int:
+    """How many of pytest-xdist's workers share this machine, this process included; 1 without xdist."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
 def on_threads(job: Callable[[], T], count: int) -> T:

@@ -7,7 +7,6 @@ that is wrong is not timed.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +21,7 @@ from pytest_modelport.release import place
 from pytest_modelport.sample import Call
 from pytest_modelport.sequential import Side, SignTest, needed
 from pytest_modelport.stopped import Stopped, stopped
+from pytest_modelport.threads import workers
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 
 DEFAULT = False
@@ -40,9 +40,8 @@ _PLAIN_MARGIN = 1.05
 
 def run(bench: Bench) -> Iterator[Verdict]:
     """One verdict for the port's own times, and one for each comparison."""
-    beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if beside > 1:
-        reason = f"not timed beside {beside - 1} other workers: run it alone, with -n 0"
+    if workers() > 1:
+        reason = f"not timed beside {workers() - 1} other workers: run it alone, with -n 0"
         yield bench.verdict("latency", Stage.BUDGET, Outcome.INCONCLUSIVE, reason)
         return
     budget = bench.case.budgets.latency

@@ -13,11 +13,11 @@ from pytest_modelport.expected import Step
 from pytest_modelport.feeding import unkept
 from pytest_modelport.finding import Finding
 from pytest_modelport.recipes import Recipe
-from pytest_modelport.reference import Reference, SubjectFailed
+from pytest_modelport.reference import Reference
 from pytest_modelport.search import Tried, reference_of, tried
 from pytest_modelport.shrink import Shrunk, shrunk
 from pytest_modelport.space import Space
-from pytest_modelport.stopped import Stopped
+from pytest_modelport.stopped import Stopped, SubjectFailed
 from pytest_modelport.triage import evident
 from pytest_modelport.verdict import Outcome, Stage, Verdict
 
@@ -56,7 +56,7 @@ class _Trial:
     """What became of some recipes. calls: how many the port was asked, in so many seconds. wrong: those that fail.
 
     judged: how many needed the oracle, and what they add up to. undecided: about which the subject's own evaluations disagree.
-    unjudged: those for which there was no time.
+    unjudged: those for which there was no time. notes: where their noise could not be measured.
     """
 
     calls: int
@@ -66,6 +66,7 @@ class _Trial:
     unjudged: tuple[Recipe, ...] = ()
     judged: int = 0
     finding: Finding | None = None
+    notes: tuple[str, ...] = ()
 
     def and_then(self, finding: Finding, recipes: Sequence[Recipe]) -> _Trial:
         """With what became of some more recipes. Keeps the finding that has the first wrong one, else the first undecided."""
@@ -78,6 +79,7 @@ class _Trial:
             wrong=_each([*self.wrong, *wrong]),
             undecided=_each([*self.undecided, *undecided]),
             finding=finding if better else self.finding,
+            notes=(*self.notes, *finding.reference.unmeasured),
         )
 
 
@@ -171,7 +173,7 @@ def _passed(bench: Bench, seen: Tried, law: Reference, trial: _Trial) -> Verdict
         reason = f"{len(trial.undecided)} of {samples} samples are undecided: {trial.finding.verdict().reason}"
     outcome = Outcome.INCONCLUSIVE if trial.undecided or trial.unjudged else Outcome.PASSED
     late = (f"shapes: {samples} of {len(seen.recipes)} samples, then time was over",) if samples < len(seen.recipes) else ()
-    return bench.verdict("shapes", Stage.COMPARE, outcome, reason, evidence, (*seen.notes, *late))
+    return bench.verdict("shapes", Stage.COMPARE, outcome, reason, evidence, (*seen.notes, *late, *trial.notes))
 
 
 def _rate(trial: _Trial) -> float:
