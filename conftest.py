@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pytest_modelport import shelf
-from pytest_modelport.case import Hooks
-from pytest_modelport.request import functions_of, routes_of, transform_of
-from pytest_modelport.verdict import Report, Verdict
-from pytest_modelport.workspace import Workspace
+from pytest_modelport.backends import registry
+from pytest_modelport.cleanroom.workspace import Workspace
+from pytest_modelport.core.report import Report
+from pytest_modelport.core.verdict import Verdict
+from pytest_modelport.engine.resolve import functions_of, routes_of, transform_of
 
 pytest_plugins = ["pytester", "tests.scripted"]
 
@@ -24,7 +24,9 @@ TARGETS = ("onnx", "torchscript", "torch_export")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also what takes long: marked `full`")
-    parser.addoption("--complete", action="store_true", help="a package that is missing is a failure, not a skip")
+    parser.addoption(
+        "--complete", action="store_true", help="a package that is missing is a failure, not a skip"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,7 +43,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
-    """Ctrl-C works in tests that send it, also where the run was started in the background with SIGINT ignored."""
+    """Ctrl-C works in tests that send it, also where the run was started in the background with
+    SIGINT ignored.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -54,11 +58,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 @pytest.fixture
 def needs(request: pytest.FixtureRequest) -> Callable[[Mapping[str, str]], None]:
-    """Skips what needs a package that is missing (`REQUIRES`: import name -> requirement); fails it under `--complete`."""
+    """Skips what needs a package that is missing (`REQUIRES`: import name -> requirement); fails it
+    under `--complete`.
+    """
 
     def check(requires: Mapping[str, str]) -> None:
-        if missing := shelf.missing(requires):
-            (pytest.fail if request.config.getoption("--complete") else pytest.skip)(f"not installed: {', '.join(missing)}")
+        if missing := registry.missing(requires):
+            (pytest.fail if request.config.getoption("--complete") else pytest.skip)(
+                f"not installed: {', '.join(missing)}"
+            )
 
     return check
 
@@ -69,9 +77,10 @@ Prove = Callable[..., Report]
 @pytest.fixture
 def prove(workspace: Workspace) -> Prove:
     """`verify` in the shared workspace: the same arguments, with the targets first."""
-    from pytest_modelport import pipeline
-    from pytest_modelport.surroundings import environment
-    from pytest_modelport.tolerance import Tolerance
+    from pytest_modelport.engine import pipeline
+    from pytest_modelport.engine.build_case import build_case
+    from pytest_modelport.engine.versions import run_versions
+    from pytest_modelport.request.options import Options
 
     def run(
         targets: Sequence[str],
@@ -80,17 +89,22 @@ def prove(workspace: Workspace) -> Prove:
         kwargs: Any = None,
         *,
         checks: Sequence[str] = ("parity", "weights"),
-        tolerance: Tolerance | None = None,
         artifact: Path | None = None,
         transforms: Sequence[Any] = ("none",),
         **options: Any,
     ) -> Report:
         functions = functions_of(map(transform_of, transforms))
-        case = pipeline.case_of(model, args, kwargs, tolerance=tolerance, hooks=Hooks(functions=functions), **options)
+        case = build_case(
+            model,
+            args,
+            kwargs,
+            Options(**options),
+            functions=functions,
+        )
         case = replace(case, artifact=artifact)
         verdicts: list[Verdict] = []
         for route in routes_of(targets, transforms, ("cpu",)):
             verdicts += pipeline.prove(workspace, case, route, checks)
-        return Report(tuple(verdicts), environment())
+        return Report(tuple(verdicts), run_versions())
 
     return run

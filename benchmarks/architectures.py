@@ -1,8 +1,9 @@
 """A hundred transformers architectures by name, tiny, through the three main formats.
 
-    python -m benchmarks.architectures [--jobs 2] [--write docs/architectures.md] [NAME ...]
+    python -m benchmarks.architectures [--jobs 2] [--write docs/measured/architectures.md] [NAME ...]
 
-Nothing about an architecture is known here but its name: sizes and inputs come from `pytest_modelport.libraries.transformers`.
+Nothing about an architecture is known here but its name: sizes and inputs come from
+`pytest_modelport.libraries.transformers`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def prove(name: str) -> list[dict[str, object]]:
     import torch
 
     from pytest_modelport import UsageError, verify
-    from pytest_modelport.verdict import worst
+    from pytest_modelport.core.verdict import worst
 
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
@@ -52,19 +53,30 @@ def prove(name: str) -> list[dict[str, object]]:
     except UsageError as error:
         seconds = time.monotonic() - started
         return [
-            {"name": name, "target": target, "outcome": "usage", "reason": str(error), "seconds": seconds} for target in TARGETS
+            {
+                "name": name,
+                "target": target,
+                "outcome": "usage",
+                "reason": str(error),
+                "seconds": seconds,
+            }
+            for target in TARGETS
         ]
     rows = []
     for route, verdicts in report.routes.items():
         verdict = worst(verdicts)
         cause = verdict.evidence.get("cause", {})
-        where = " ".join(str(cause[key]) for key in ("module", "source", "operator") if cause.get(key))
+        where = " ".join(
+            str(cause[key]) for key in ("module", "source", "operator") if cause.get(key)
+        )
         rows.append(
             {
                 "name": name,
                 "target": route.target,
                 "outcome": str(verdict.outcome),
-                "reason": "" if verdict.passed else f"{verdict.check} {verdict.stage}: {verdict.reason} {where}".strip(),
+                "reason": ""
+                if verdict.passed
+                else f"{verdict.check} {verdict.stage}: {verdict.reason} {where}".strip(),
                 "seconds": sum(item.seconds for item in verdicts),
             }
         )
@@ -72,7 +84,9 @@ def prove(name: str) -> list[dict[str, object]]:
 
 
 def apart(names: list[str]) -> list[dict[str, object]]:
-    """A few architectures in a process of their own. Raises when it dies or hangs: that would be the harness's fault."""
+    """A few architectures in a process of their own. Raises when it dies or hangs: that would be
+    the harness's fault.
+    """
     command = [sys.executable, "-m", "benchmarks.architectures", "--bare", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=GROUP * 600)
     rows: list[dict[str, object]] = json.loads(done.stdout.splitlines()[-1])
@@ -80,7 +94,9 @@ def apart(names: list[str]) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", default=NAMES)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--bare", action="store_true", help="print rows as JSON")
@@ -94,7 +110,14 @@ def main() -> None:
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for found in pool.map(apart, groups):
             rows += found
-            print(*(f"{row['name']} {row['target']}: {row['outcome']} {row['reason']}" for row in found), sep="\n", flush=True)
+            print(
+                *(
+                    f"{row['name']} {row['target']}: {row['outcome']} {row['reason']}"
+                    for row in found
+                ),
+                sep="\n",
+                flush=True,
+            )
     lines = report(rows, time.monotonic() - started)
     if options.write:
         options.write.write_text("\n".join(lines) + "\n")
@@ -119,10 +142,17 @@ def report(rows: list[dict[str, object]], seconds: float) -> list[str]:
         "|---|" + "---|" * len(TARGETS),
     ]
     for name in names:
-        cells = (f"{table[name, target]['outcome']} {table[name, target]['seconds']:.1f} s" for target in TARGETS)
+        cells = (
+            f"{table[name, target]['outcome']} {table[name, target]['seconds']:.1f} s"
+            for target in TARGETS
+        )
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", "## What is not green, and why", ""]
-    reds = (f"- **{row['name']}**, {row['target']}, {row['outcome']}: {row['reason']}" for row in rows if row["reason"])
+    reds = (
+        f"- **{row['name']}**, {row['target']}, {row['outcome']}: {row['reason']}"
+        for row in rows
+        if row["reason"]
+    )
     return lines + [textwrap.shorten(red, 600, placeholder=" ...") for red in reds]
 
 

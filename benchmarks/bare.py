@@ -1,11 +1,13 @@
-"""What becomes of every fault in `tests/meta/faults.py` with nothing but the exporters' and runtimes' own calls.
+"""What becomes of every fault in `tests/meta/faults.py` with nothing but the exporters' and
+runtimes' own calls.
 
     python -m benchmarks.bare [NAME ...]
 
-Each runs in a process of its own. `wrong` means: another dtype or shape, another NaN pattern, or a relative error (largest
-difference over largest magnitude) above 1e-4, seen in any sample, in an output or in what the call leaves of its inputs. Prints
-each line that is not what the table says: those that remain are what no fixed tolerance tells apart, a sum that cancels (20 times
-its size off, and right) and float64 arithmetic done in float32 (2e-7 off, and wrong).
+Each runs in a process of its own. `wrong` means: another dtype or shape, another NaN pattern, or a
+relative error (largest difference over largest magnitude) above 1e-4, seen in any sample, in an
+output or in what the call leaves of its inputs. Prints each line that is not what the table says:
+those that remain are what no fixed tolerance tells apart, a sum that cancels (20 times its size
+off, and right) and float64 arithmetic done in float32 (2e-7 off, and wrong).
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ def _in_onnxruntime(file: Path) -> Callable[[], Run]:
     return load
 
 
-def torchscript(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+def torchscript(
+    model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path
+) -> Callable[[], Run]:
     """As `onnx`."""
     file = folder / "model.pt"
     torch.jit.save(torch.jit.trace(model, args, check_trace=False), file)
@@ -66,7 +70,9 @@ def torchscript(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Pa
     return load
 
 
-def torch_export(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+def torch_export(
+    model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path
+) -> Callable[[], Run]:
     """As `onnx`."""
     file = folder / "model.pt2"
     torch.export.save(torch.export.export(model, args, dynamic_shapes=shapes), file)
@@ -78,16 +84,24 @@ def torch_export(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: P
     return load
 
 
-def onnx_legacy(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+def onnx_legacy(
+    model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path
+) -> Callable[[], Run]:
     """As `onnx`, by the former exporter."""
     file = folder / "model.onnx"
     names = [f"x{number}" for number in range(len(args))]
-    axes = {name: {axis: f"{name}_{axis}" for axis in spec} for name, spec in zip(names, shapes or (), strict=False) if spec}
+    axes = {
+        name: {axis: f"{name}_{axis}" for axis in spec}
+        for name, spec in zip(names, shapes or (), strict=False)
+        if spec
+    }
     torch.onnx.export(model, args, file, dynamo=False, input_names=names, dynamic_axes=axes)
     return _in_onnxruntime(file)
 
 
-def torchscript_script(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+def torchscript_script(
+    model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path
+) -> Callable[[], Run]:
     """As `onnx`."""
     file = folder / "model.pt"
     torch.jit.save(torch.jit.script(model), file)
@@ -99,7 +113,9 @@ def torchscript_script(model: nn.Module, args: tuple[Any, ...], shapes: Any, fol
     return load
 
 
-def aotinductor(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+def aotinductor(
+    model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path
+) -> Callable[[], Run]:
     """As `onnx`."""
     import torch._inductor.config
 
@@ -115,7 +131,9 @@ def aotinductor(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Pa
     return load
 
 
-def torch_compile(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+def torch_compile(
+    model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path
+) -> Callable[[], Run]:
     """No file: the compiled module itself."""
 
     def load() -> Run:
@@ -125,7 +143,9 @@ def torch_compile(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: 
     return load
 
 
-def state_dict(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+def state_dict(
+    model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path
+) -> Callable[[], Run]:
     """As `onnx`: the weights alone, loaded by another instance of the same class, made anew."""
     file = folder / "model.pt"
     torch.save(model.state_dict(), file)
@@ -138,7 +158,9 @@ def state_dict(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Pat
     return load
 
 
-def openvino(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+def openvino(
+    model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path
+) -> Callable[[], Run]:
     """As `onnx`: converted from the module, saved in full precision."""
     import openvino as ov
 
@@ -148,11 +170,15 @@ def openvino(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path)
         for arg, axes in zip(args, varying, strict=True)
     ]
     file = folder / "model.xml"
-    ov.save_model(ov.convert_model(model, example_input=args, input=inputs), file, compress_to_fp16=False)
+    ov.save_model(
+        ov.convert_model(model, example_input=args, input=inputs), file, compress_to_fp16=False
+    )
     return _in_openvino(file)
 
 
-def onnx_openvino(model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path) -> Callable[[], Run]:
+def onnx_openvino(
+    model: nn.Module, args: tuple[Any, ...], shapes: Any, folder: Path
+) -> Callable[[], Run]:
     """As `onnx`, opened by OpenVINO."""
     onnx(model, args, shapes, folder)
     return _in_openvino(folder / "model.onnx")
@@ -162,7 +188,9 @@ def _in_openvino(file: Path) -> Callable[[], Run]:
     def load() -> Run:
         import openvino as ov
 
-        compiled = ov.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+        compiled = ov.Core().compile_model(
+            file, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+        )
 
         def run(given: tuple[Any, ...]) -> Any:
             results = compiled([value.numpy() for value in given])
@@ -209,7 +237,10 @@ def error(port: np.ndarray[Any, Any], subject: np.ndarray[Any, Any]) -> float:
     same = (port == subject) | (np.isnan(port) & np.isnan(subject))
     if same.all():
         return 0.0
-    off, size = np.abs(port - subject)[~same].max(), np.abs(subject[np.isfinite(subject)]).max(initial=0.0)
+    off, size = (
+        np.abs(port - subject)[~same].max(),
+        np.abs(subject[np.isfinite(subject)]).max(initial=0.0),
+    )
     return float(off / size) if np.isfinite(off) and size else np.inf
 
 
@@ -220,7 +251,12 @@ def _answer(run: Run, args: tuple[Any, ...]) -> list[np.ndarray[Any, Any]]:
     return [*flat(run(given)), *flat(given)]
 
 
-def outcome(make: Callable[..., Callable[[], Run]], subject: Callable[[], nn.Module], calls: Sequence[Any], shapes: Any) -> str:
+def outcome(
+    make: Callable[..., Callable[[], Run]],
+    subject: Callable[[], nn.Module],
+    calls: Sequence[Any],
+    shapes: Any,
+) -> str:
     """What becomes of one model on one target."""
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -230,12 +266,17 @@ def outcome(make: Callable[..., Callable[[], Run]], subject: Callable[[], nn.Mod
         law = subject()
         try:
             port = load()
-            answers = [(_answer(port, args), _answer(lambda given: law(*given), args)) for args in calls]
+            answers = [
+                (_answer(port, args), _answer(lambda given: law(*given), args)) for args in calls
+            ]
         except Exception:  # noqa: BLE001 - and whatever a runtime raises
             return "no-run"
     if any(len(got) != len(wanted) for got, wanted in answers):
         return "wrong"
-    worst = max((error(*pair) for got, wanted in answers for pair in zip(got, wanted, strict=True)), default=np.inf)
+    worst = max(
+        (error(*pair) for got, wanted in answers for pair in zip(got, wanted, strict=True)),
+        default=np.inf,
+    )
     return "ok" if worst <= WRONG else f"wrong {worst:.0e}"
 
 
@@ -245,13 +286,17 @@ def _one(name: str, target: str) -> str:
     fault = FAULTS[name]
     torch.manual_seed(0)
     with torch.no_grad():
-        return outcome(MAKERS[target], fault.subject, [fault.args, fault.args, *fault.then], fault.shapes)
+        return outcome(
+            MAKERS[target], fault.subject, [fault.args, fault.args, *fault.then], fault.shapes
+        )
 
 
 def main() -> None:
     from tests.meta.faults import FAULTS
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", default=list(FAULTS))
     options, counts = parser.parse_args(), Counter[str]()
     for name in options.names:

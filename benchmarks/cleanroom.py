@@ -1,6 +1,6 @@
 """What the clean room costs: starting it, and each call beside the same session in this process.
 
-    python -m benchmarks.cleanroom [--write docs/cleanroom.md]
+    python -m benchmarks.cleanroom [--write docs/measured/cleanroom.md]
 
 The session is ONNX Runtime on a matrix product; both sides run in turns, with the same threads.
 """
@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from pytest_modelport import artifact
-from pytest_modelport.artifact import Manifest, Value
+from pytest_modelport.backends.runtimes import onnxruntime
+from pytest_modelport.backends.session_options import SessionOptions
 from pytest_modelport.cleanroom.room import Room
-from pytest_modelport.feed import Feed
-from pytest_modelport.runtimes import onnxruntime
-from pytest_modelport.setting import Setting
-from pytest_modelport.wire import Array
+from pytest_modelport.core import artifact
+from pytest_modelport.core.arrays import Array
+from pytest_modelport.core.artifact import Manifest, TensorSpec
+from pytest_modelport.core.feed import Feed
 
 #: Rows of 1024 floats: 4 KB, 1 MB, 100 MB.
 ROWS, ROUNDS = (1, 256, 25_600), 15
@@ -48,8 +48,11 @@ def made(folder: Path) -> Path:
         external_data=False,
         verbose=False,
     )
-    value = (Value("x", "float32", ("batch", 1024)),)
-    return artifact.seal(folder, Manifest("onnx", "onnx", "model.onnx", "named", value, (Value("output", "float32"),))).folder
+    value = (TensorSpec("x", "float32", ("batch", 1024)),)
+    return artifact.seal(
+        folder,
+        Manifest("onnx", "onnx", "model.onnx", "named", value, (TensorSpec("output", "float32"),)),
+    ).folder
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -59,7 +62,9 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -67,14 +72,17 @@ def main() -> None:
         room = Room(Path(scratch))
         spawn = timed(lambda: room.request(60, op="preload", modules=[]))
         load = timed(lambda: room.request(60, op="preload", modules=["onnxruntime"]))
-        near = onnxruntime.open(folder, artifact.load(folder).manifest, Setting())
+        near = onnxruntime.open(folder, artifact.load(folder).manifest, SessionOptions())
         rows = []
-        with room.open("onnxruntime", folder, Setting(), 60) as far:
+        with room.open("onnxruntime", folder, SessionOptions(), 60) as far:
             for count in ROWS:
                 data = np.random.default_rng(0).standard_normal((count, 1024), dtype=np.float32)
                 feed = Feed({"x": Array.of(data)}, ["tuple", []])
                 near.run(feed), far.run(feed, 0)
-                pairs = [(timed(partial(near.run, feed)), timed(partial(far.run, feed, 0))) for _ in range(ROUNDS)]
+                pairs = [
+                    (timed(partial(near.run, feed)), timed(partial(far.run, feed, 0)))
+                    for _ in range(ROUNDS)
+                ]
                 here, there = (statistics.median(column) for column in zip(*pairs, strict=True))
                 rows.append(
                     f"| {data.nbytes / 1e6:.3g} MB | {here * 1e3:.2f} | {there * 1e3:.2f} | {(there - here) * 1e3:.2f} | "

@@ -1,6 +1,7 @@
-"""Known models on every deployment target, beside the table of what is known (fixtures/deployment.py).
+"""Known models on every deployment target, beside the table of what is known
+(fixtures/deployment.py).
 
-python -m benchmarks.deployment [MODEL ...] [--targets TARGET ...] [--write docs/deployment.md]
+python -m benchmarks.deployment [MODEL ...] [--targets TARGET ...] [--write docs/measured/deployment.md]
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import time
 
 from benchmarks import tables
 from fixtures import deployment
-from pytest_modelport import pipeline
-from pytest_modelport.doctor import examine
-from pytest_modelport.request import routes_of
-from pytest_modelport.verdict import Verdict, worst
-from pytest_modelport.workspace import Workspace
+from pytest_modelport.cleanroom.workspace import Workspace
+from pytest_modelport.cli.doctor import examine
+from pytest_modelport.core.verdict import Verdict, worst
+from pytest_modelport.engine import pipeline
+from pytest_modelport.engine.build_case import build_case
+from pytest_modelport.engine.resolve import routes_of
+from pytest_modelport.request.options import Options
 
 MODELS = ("cnn", "encoder", "lstm", "wide")
 
@@ -22,8 +25,17 @@ MODELS = ("cnn", "encoder", "lstm", "wide")
 def verdict_of(workspace: Workspace, name: str, target: str) -> Verdict:
     """The worst verdict of one model on one target."""
     model, example, other = deployment.case(name)
-    case = pipeline.case_of(model, example, samples=[other], dynamic_shapes=deployment.shapes(), name=name)
-    return worst(pipeline.prove(workspace, case, routes_of([target], ["none"], ["cpu"])[0], pipeline.default_checks()))
+    case = build_case(
+        model,
+        example,
+        options=Options(samples=[other], dynamic_shapes=deployment.shapes()),
+        name=name,
+    )
+    return worst(
+        pipeline.prove(
+            workspace, case, routes_of([target], ["none"], ["cpu"])[0], pipeline.default_checks()
+        )
+    )
 
 
 def cell(verdict: Verdict, seconds: float) -> str:
@@ -43,11 +55,15 @@ def main() -> None:
                 verdict = verdict_of(workspace, name, target)
                 cells.append(cell(verdict, time.perf_counter() - started))
                 known = deployment.KNOWN.get((name, target), ("passed", "compare", ""))
-                if (str(verdict.outcome), str(verdict.stage)) != known[:2] or known[2] not in verdict.reason:
+                if (str(verdict.outcome), str(verdict.stage)) != known[:2] or known[
+                    2
+                ] not in verdict.reason:
                     unknown.append(f"{name} on {target}: {cells[-1]}; known is {known}")
             rows.append(f"| `{target}` | {' | '.join(cells)} |")
             print(rows[-1], flush=True)
-    versions = sorted({part for item in examine() if item.state == "usable" for part in item.said.split(", ")})
+    versions = sorted(
+        {part for item in examine() if item.state == "usable" for part in item.said.split(", ")}
+    )
     report = [
         "# Known models on deployment runtimes",
         "",

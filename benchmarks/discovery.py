@@ -1,10 +1,12 @@
 """Faults that the example does not show: found without being told the input that shows them?
 
-    python -m benchmarks.discovery [NAME ...] [--examples 25 50 200] [--domain ieee] [--write docs/discovery.md]
+    python -m benchmarks.discovery [NAME ...] [--examples 25 50 200] [--domain ieee] [--write docs/measured/discovery.md]
 
-Every entry of `tests/meta/faults.py` without its triggering samples: the model, its example and its dynamic dims. An entry counts
-where the port is right at the example and wrong at a trigger (tests/meta/faults.py says so, from plain calls). Found: the check
-`shapes` is red; undecided: it says so, and is not green. A control is an entry whose port is right everywhere: red there is a false alarm.
+Every entry of `tests/meta/faults.py` without its triggering samples: the model, its example and its
+dynamic dims. An entry counts where the port is right at the example and wrong at a trigger
+(tests/meta/faults.py says so, from plain calls). Found: the check `shapes` is red; undecided: it
+says so, and is not green. A control is an entry whose port is right everywhere: red there is a
+false alarm.
 """
 
 from __future__ import annotations
@@ -20,42 +22,56 @@ import torch
 
 from benchmarks import bare
 from benchmarks.apart import apart
-from pytest_modelport import pipeline
-from pytest_modelport.recipes import parse
-from pytest_modelport.request import routes_of
-from pytest_modelport.search import space_for
-from pytest_modelport.searching import search_of
-from pytest_modelport.verdict import Outcome, Verdict
-from pytest_modelport.workspace import Workspace
+from pytest_modelport.cleanroom.workspace import Workspace
+from pytest_modelport.core.verdict import Outcome, Verdict
+from pytest_modelport.engine import pipeline
+from pytest_modelport.engine.build_case import build_case
+from pytest_modelport.engine.resolve import routes_of
+from pytest_modelport.request.options import Options
+from pytest_modelport.request.recipes import parse
+from pytest_modelport.search.candidates import space_for
 from tests.meta.faults import FAULTS
 
 TARGETS = ("onnx", "onnx_legacy", "torchscript", "torch_export")
 RED = (Outcome.FAILED, Outcome.CRASHED, Outcome.TIMEOUT)
 
 
-def searched(workspace: Workspace, name: str, target: str, examples: int, domain: str) -> list[Verdict]:
+def searched(
+    workspace: Workspace, name: str, target: str, examples: int, domain: str
+) -> list[Verdict]:
     """Parity at the example, then the search."""
     fault = FAULTS[name]
-    search = search_of(examples, domain)
-    case = pipeline.case_of(fault.subject(), fault.args, dynamic_shapes=fault.shapes, search=search)
-    return pipeline.prove(workspace, case, routes_of([target], ["none"], ["cpu"])[0], ["parity", "shapes"])
+    case = build_case(
+        fault.subject(),
+        fault.args,
+        options=Options(dynamic_shapes=fault.shapes, examples=examples, domain=domain),
+    )
+    return pipeline.prove(
+        workspace, case, routes_of([target], ["none"], ["cpu"])[0], ["parity", "shapes"]
+    )
 
 
 def really_wrong(name: str, target: str, verdict: Verdict, domain: str) -> bool:
     """Whether plain calls too go wrong on what the search has found."""
     fault = FAULTS[name]
-    case = pipeline.case_of(fault.subject(), fault.args, dynamic_shapes=fault.shapes, search=search_of(domain=domain))
+    case = build_case(
+        fault.subject(), fault.args, options=Options(dynamic_shapes=fault.shapes, domain=domain)
+    )
     sample = space_for(case).build(parse(verdict.evidence["recipe"]))
 
     def job() -> str:
         with torch.no_grad():
-            return bare.outcome(bare.MAKERS[target], fault.subject, [fault.args, sample.args], fault.shapes)
+            return bare.outcome(
+                bare.MAKERS[target], fault.subject, [fault.args, sample.args], fault.shapes
+            )
 
     return bool(apart(job, instead="crash") != "ok")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", default=list(FAULTS))
     parser.add_argument("--examples", nargs="*", type=int, default=[25, 50, 200])
     parser.add_argument("--domain", default="finite")
@@ -79,13 +95,26 @@ def main() -> None:
                     continue  # it shows at the example
                 red, fault = verdicts[1].outcome in RED, truth != "ok"
                 undecided = verdicts[1].outcome is Outcome.INCONCLUSIVE
-                word = "found" if red and fault else "false alarm" if red else "undecided" if undecided else "missed"
+                word = (
+                    "found"
+                    if red and fault
+                    else "false alarm"
+                    if red
+                    else "undecided"
+                    if undecided
+                    else "missed"
+                )
                 word = "quiet" if verdicts[1].passed and not fault else word
-                if word == "false alarm" and really_wrong(name, target, verdicts[1], options.domain):
+                if word == "false alarm" and really_wrong(
+                    name, target, verdicts[1], options.domain
+                ):
                     word = "found beyond the table"
                 counts[examples][word] += 1
                 if word not in ("found", "quiet"):
-                    print(f"{examples} {name} on {target} ({truth}): {word}: {verdicts[1].reason[:150]}", flush=True)
+                    print(
+                        f"{examples} {name} on {target} ({truth}): {word}: {verdicts[1].reason[:150]}",
+                        flush=True,
+                    )
     workspace.close()
     for examples, count in counts.items():
         print(examples, dict(count), f"{seconds[examples]:.0f} s")

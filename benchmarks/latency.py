@@ -1,14 +1,16 @@
-"""Is a latency gate right? The same artifact against itself, and against ones that take 10 and 20 % longer.
+"""Is a latency gate right? The same artifact against itself, and against ones that take 10 and 20 %
+longer.
 
-    python -m benchmarks.latency [--trials 1000] [--others 20] [--write docs/latency.md]
+    python -m benchmarks.latency [--trials 1000] [--others 20] [--write docs/measured/latency.md]
 
-Needs `pip install pytest-benchmark pytest-torch`. Networks of 20, 22 and 24 equal layers in ONNX Runtime, one thread, in a clean
-room; the old and the new one are opened anew for every trial of ours. quiet: nothing else runs; busy: two processes that never rest.
-pytest-benchmark: two runs of pytest, `--benchmark-compare-fail=mean:5%`. pytest-torch: `check_perf` with a tolerance of 5 %, its slack
-of 0.05 ms left as it is. Budget: 5 %.
+Needs `pip install pytest-benchmark pytest-torch`. Networks of 20, 22 and 24 equal layers in ONNX
+Runtime, one thread, in a clean room; the old and the new one are opened anew for every trial of
+ours. quiet: nothing else runs; busy: two processes that never rest. pytest-benchmark: two runs of
+pytest, `--benchmark-compare-fail=mean:5%`. pytest-torch: `check_perf` with a tolerance of 5 %, its
+slack of 0.05 ms left as it is. Budget: 5 %.
 
-Also: how wide the interval of "times as fast as eager" is beside what ten sequential measurements of both disagree by, and what a
-timed call takes beside the bare one.
+Also: how wide the interval of "times as fast as eager" is beside what ten sequential measurements
+of both disagree by, and what a timed call takes beside the bare one.
 """
 
 from __future__ import annotations
@@ -30,14 +32,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_modelport import pipeline
-from pytest_modelport.bench import Bench
-from pytest_modelport.budget import ALPHA
-from pytest_modelport.export import versions
-from pytest_modelport.measuring import paired, warm_up
-from pytest_modelport.request import routes_of
-from pytest_modelport.sequential import Side
-from pytest_modelport.workspace import Workspace
+from pytest_modelport.backends.export import versions
+from pytest_modelport.checks._latency_runs import paired, warm_up
+from pytest_modelport.checks._latency_sign_test import Side
+from pytest_modelport.cleanroom.workspace import Workspace
+from pytest_modelport.engine.build_case import build_case
+from pytest_modelport.engine.resolve import routes_of
+from pytest_modelport.request.budgets import ALPHA
+from pytest_modelport.workbench.workbench import Workbench
 
 MARGIN = 1.05
 LAYERS = {"the same": 20, "10 % longer": 22, "20 % longer": 24}
@@ -46,16 +48,20 @@ X = torch.randn(32, 192, generator=torch.Generator().manual_seed(0))
 
 def network(layers: int) -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(*(part for _ in range(layers) for part in (nn.Linear(192, 192), nn.Tanh()))).eval()
+    return nn.Sequential(
+        *(part for _ in range(layers) for part in (nn.Linear(192, 192), nn.Tanh()))
+    ).eval()
 
 
-def bench(workspace: Workspace, layers: int) -> Bench:
+def workbench(workspace: Workspace, layers: int) -> Workbench:
     """An exported network on its route."""
-    return Bench(pipeline.case_of(network(layers), X), routes_of(["onnx"], ["none"], ["cpu"])[0], workspace)
+    return Workbench(
+        build_case(network(layers), X), routes_of(["onnx"], ["none"], ["cpu"])[0], workspace
+    )
 
 
 @contextlib.contextmanager
-def opened(one: Bench) -> Iterator[Any]:
+def opened(one: Workbench) -> Iterator[Any]:
     with one.session() as session:
         session.prepare(one.feed(one.case.calls[0]), 0)
         warm_up(session)
@@ -82,7 +88,9 @@ def busy(wanted: bool) -> Iterator[None]:
             other.join()
 
 
-def ours(old: Bench, new: Bench, trials: int) -> tuple[Counter[str], list[float], list[float]]:
+def ours(
+    old: Workbench, new: Workbench, trials: int
+) -> tuple[Counter[str], list[float], list[float]]:
     """Outcomes, seconds until a decision, and ratios found."""
     outcomes, seconds, ratios = Counter[str](), [], []
     words = {Side.ABOVE: "failed", Side.BELOW: "passed", None: "inconclusive"}
@@ -112,14 +120,25 @@ def pytest_benchmark(old: Path, new: Path, trials: int) -> Counter[str]:
     """Whether `--benchmark-compare-fail` fails the second run of pytest."""
     outcomes = Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:modelport", "test_latency.py", "--benchmark-storage=stored"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:modelport",
+            "test_latency.py",
+            "--benchmark-storage=stored",
+        ]
         for _ in range(trials):
             for file, further in (
                 (old, ["--benchmark-save=old"]),
                 (new, ["--benchmark-compare", "--benchmark-compare-fail=mean:5%"]),
             ):
                 Path(folder, "test_latency.py").write_text(_TEST.format(file=str(file)))
-                done = subprocess.run([*command, *further], cwd=folder, capture_output=True, text=True)
+                done = subprocess.run(
+                    [*command, *further], cwd=folder, capture_output=True, text=True
+                )
             outcomes["failed" if done.returncode else "passed"] += 1
     return outcomes
 
@@ -152,8 +171,10 @@ def bare(file: Path) -> Callable[[], Any]:
     return lambda: session.run(None, feeds)
 
 
-def eager_against(one: Bench) -> tuple[list[tuple[float, float, float]], list[float]]:
-    """The interval of ten paired comparisons with eager, and the ratios of ten sequential ones of 100 calls each."""
+def eager_against(one: Workbench) -> tuple[list[tuple[float, float, float]], list[float]]:
+    """The interval of ten paired comparisons with eager, and the ratios of ten sequential ones of
+    100 calls each.
+    """
     intervals, sequential = [], []
     for seed in range(10):
         with opened(one) as port, one.session("eager") as eager:
@@ -167,7 +188,7 @@ def eager_against(one: Bench) -> tuple[list[tuple[float, float, float]], list[fl
     return intervals, sequential
 
 
-def overhead(one: Bench) -> tuple[float, float]:
+def overhead(one: Workbench) -> tuple[float, float]:
     """Median seconds of a call timed in the clean room, and of the bare call timed here, in turns."""
     call = bare(one.artifact.folder / one.artifact.manifest.entry)
     there, here = [], []
@@ -184,12 +205,16 @@ def overhead(one: Bench) -> tuple[float, float]:
 def share(outcomes: Counter[str]) -> str:
     total = outcomes.total()
     return ", ".join(
-        f"{word} {100 * outcomes[word] / total:.1f} %" for word in ("failed", "passed", "inconclusive") if outcomes[word]
+        f"{word} {100 * outcomes[word] / total:.1f} %"
+        for word in ("failed", "passed", "inconclusive")
+        if outcomes[word]
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--others", type=int, default=20)
     parser.add_argument("--write", type=Path)
@@ -197,10 +222,10 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     with Workspace() as workspace:
-        old = bench(workspace, LAYERS["the same"])
+        old = workbench(workspace, LAYERS["the same"])
         for noise in (False, True):
             for name, layers in LAYERS.items():
-                new = bench(workspace, layers)
+                new = workbench(workspace, layers)
                 files = [one.artifact.folder / one.artifact.manifest.entry for one in (old, new)]
                 with busy(noise):
                     mine, seconds, ratios = ours(old, new, options.trials)

@@ -1,9 +1,11 @@
-"""Modelport beside pytest-torch's parity helpers, on every fault and control of `tests/meta/faults.py` whose truth is known.
+"""Modelport beside pytest-torch's parity helpers, on every fault and control of
+`tests/meta/faults.py` whose truth is known.
 
-    python -m pip install --no-deps pytest-torch==1.1.1 && python -m benchmarks.peer [--write docs/peer.md]
+    python -m pip install --no-deps pytest-torch==1.1.1 && python -m benchmarks.peer [--write docs/measured/peer.md]
 
-The peer gets the model, its example and, where a helper takes more inputs, the further samples; each of its questions runs in a
-process of its own, or a crash would end the benchmark. Right: green exactly where the port is the model. Ties that Modelport calls inconclusive count as red.
+The peer gets the model, its example and, where a helper takes more inputs, the further samples;
+each of its questions runs in a process of its own, or a crash would end the benchmark. Right: green
+exactly where the port is the model. Ties that Modelport calls inconclusive count as red.
 """
 
 from __future__ import annotations
@@ -19,18 +21,34 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.apart import apart
-from pytest_modelport import pipeline
-from pytest_modelport.request import routes_of
-from pytest_modelport.workspace import Workspace
+from pytest_modelport.cleanroom.workspace import Workspace
+from pytest_modelport.engine import pipeline
+from pytest_modelport.engine.build_case import build_case
+from pytest_modelport.engine.resolve import routes_of
+from pytest_modelport.request.options import Options
 from tests.meta.faults import FAULTS, Fault
 
-TARGETS = ("onnx", "onnx_legacy", "torchscript", "torchscript_script", "torch_export", "torch_compile", "aotinductor")
+TARGETS = (
+    "onnx",
+    "onnx_legacy",
+    "torchscript",
+    "torchscript_script",
+    "torch_export",
+    "torch_compile",
+    "aotinductor",
+)
 
 
 def ours(fault: Fault, target: str, workspace: Workspace) -> bool:
     """Whether Modelport is green."""
-    case = pipeline.case_of(fault.subject(), fault.args, samples=fault.then, dynamic_shapes=fault.shapes)
-    verdicts = pipeline.prove(workspace, case, routes_of([target], ["none"], ["cpu"])[0], pipeline.default_checks())
+    case = build_case(
+        fault.subject(),
+        fault.args,
+        options=Options(samples=fault.then, dynamic_shapes=fault.shapes),
+    )
+    verdicts = pipeline.prove(
+        workspace, case, routes_of([target], ["none"], ["cpu"])[0], pipeline.default_checks()
+    )
     return all(verdict.passed for verdict in verdicts)
 
 
@@ -40,13 +58,21 @@ def theirs(fault: Fault, target: str) -> bool:
 
     model, args, shapes = fault.subject(), fault.args, fault.shapes
     helpers: dict[str, Callable[[], Any]] = {
-        "onnx": lambda: parity.assert_onnx_parity(model, args, export_kwargs={"dynamo": True, "dynamic_shapes": shapes}),
-        "onnx_legacy": lambda: parity.assert_onnx_parity(model, args, export_kwargs={"dynamo": False}),
+        "onnx": lambda: parity.assert_onnx_parity(
+            model, args, export_kwargs={"dynamo": True, "dynamic_shapes": shapes}
+        ),
+        "onnx_legacy": lambda: parity.assert_onnx_parity(
+            model, args, export_kwargs={"dynamo": False}
+        ),
         "torchscript": lambda: parity.assert_torchscript_parity(model, args),
         "torchscript_script": lambda: parity.assert_torchscript_parity(model, args, mode="script"),
-        "torch_export": lambda: parity.assert_export_parity(model, args, *fault.then, dynamic_shapes=shapes),
+        "torch_export": lambda: parity.assert_export_parity(
+            model, args, *fault.then, dynamic_shapes=shapes
+        ),
         "torch_compile": lambda: parity.assert_compile_parity(model, args),
-        "aotinductor": lambda: parity.assert_aoti_parity(model, args, *fault.then, dynamic_shapes=shapes),
+        "aotinductor": lambda: parity.assert_aoti_parity(
+            model, args, *fault.then, dynamic_shapes=shapes
+        ),
     }
     try:
         helpers[target]()
@@ -56,7 +82,9 @@ def theirs(fault: Fault, target: str) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     counts: dict[str, Counter[str]] = {"Modelport": Counter(), "pytest-torch": Counter()}
@@ -77,7 +105,10 @@ def main() -> None:
                     verdict = "right" if green == truth else "false green" if green else "false red"
                     counts[who][verdict] += 1
                     if verdict != "right":
-                        print(f"{name} on {target} ({fault.expect[target]}): {who} {verdict}", flush=True)
+                        print(
+                            f"{name} on {target} ({fault.expect[target]}): {who} {verdict}",
+                            flush=True,
+                        )
     lines = [
         "# Beside pytest-torch",
         "",
@@ -88,7 +119,9 @@ def main() -> None:
         "|---|---|---|---|---|",
     ]
     for who, found in counts.items():
-        lines.append(f"| {who} | {found['right']} | {found['false green']} | {found['false red']} | {seconds[who]:.0f} |")
+        lines.append(
+            f"| {who} | {found['right']} | {found['false green']} | {found['false red']} | {seconds[who]:.0f} |"
+        )
     print("\n".join(lines))
     if options.write:
         options.write.write_text("\n".join(lines) + "\n")

@@ -12,7 +12,9 @@ from pathlib import Path
 
 def options(doc: str | None, models: Sequence[str], targets: Sequence[str]) -> argparse.Namespace:
     """Which rows, and where to write them. Quiets what exporters say."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("models", nargs="*", default=models)
     parser.add_argument("--targets", nargs="*", default=targets)
     parser.add_argument("--write", type=Path)

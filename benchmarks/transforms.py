@@ -1,6 +1,7 @@
-"""Every transform on every target, for three networks trained on digits, beside what is known (fixtures/transforming.json).
+"""Every transform on every target, for three networks trained on digits, beside what is known
+(fixtures/transforming.json).
 
-    python -m benchmarks.transforms [MODEL ...] [--targets TARGET ...] [--only TRANSFORM ...] [--write docs/transforms.md]
+    python -m benchmarks.transforms [MODEL ...] [--targets TARGET ...] [--only TRANSFORM ...] [--write docs/measured/transforms.md]
 
 Needs what `tox -e full` installs. Writing replaces what is known.
 """
@@ -18,24 +19,34 @@ import warnings
 from pathlib import Path
 
 from fixtures import transforming
-from pytest_modelport import pipeline
-from pytest_modelport.export import versions
-from pytest_modelport.request import routes_of
-from pytest_modelport.verdict import worst
-from pytest_modelport.workspace import Workspace
+from pytest_modelport.backends.export import versions
+from pytest_modelport.cleanroom.workspace import Workspace
+from pytest_modelport.core.verdict import worst
+from pytest_modelport.engine import pipeline
+from pytest_modelport.engine.build_case import build_case
+from pytest_modelport.engine.resolve import routes_of
+from pytest_modelport.request.options import Options
 
 
 def found(workspace: Workspace, cell: transforming.Cell) -> list[str]:
     """Outcome, check and reason of the worst verdict."""
     model, transform, target = cell
     route = routes_of([target], [transform], ["cpu"])[0]
-    case = pipeline.case_of(**transforming.arguments(model, target), name=model)
+    given = transforming.arguments(model, target)
+    network, sample = given.pop("model"), given.pop("args")
+    case = build_case(network, sample, options=Options(**given), name=model)
     verdicts = pipeline.prove(workspace, case, route, pipeline.default_checks())
     verdict = worst(verdicts)
     said = (
-        next((one.reason for one in verdicts if one.check == "quality"), verdict.reason) if verdict.passed else verdict.reason
+        next((one.reason for one in verdicts if one.check == "quality"), verdict.reason)
+        if verdict.passed
+        else verdict.reason
     )
-    return [str(verdict.outcome), verdict.check, said.replace(f"{sysconfig.get_path('purelib')}/", "")[:300]]
+    return [
+        str(verdict.outcome),
+        verdict.check,
+        said.replace(f"{sysconfig.get_path('purelib')}/", "")[:300],
+    ]
 
 
 def page(rows: dict[transforming.Cell, list[str]], seconds: float) -> list[str]:
@@ -46,7 +57,15 @@ def page(rows: dict[transforming.Cell, list[str]], seconds: float) -> list[str]:
         + ", ".join(
             f"{n} {v}"
             for n, v in versions(
-                "torch", "torchao", "onnx", "onnxruntime", "openvino", "nncf", "executorch", "torch-pruning", "onnxslim"
+                "torch",
+                "torchao",
+                "onnx",
+                "onnxruntime",
+                "openvino",
+                "nncf",
+                "executorch",
+                "torch-pruning",
+                "onnxslim",
             ).items()
         )
         + ". Three networks trained on handwritten digits; ranges measured on 68 images, nothing trained again. Passed: the port is the "
@@ -69,7 +88,9 @@ def page(rows: dict[transforming.Cell, list[str]], seconds: float) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("models", nargs="*", default=transforming.MODELS)
     parser.add_argument("--targets", nargs="*", default=transforming.TARGETS)
     parser.add_argument("--only", nargs="*")
@@ -78,22 +99,31 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     rows, started, unknown = {}, time.perf_counter(), []
-    known = transforming.known() if Path(transforming.__file__).with_suffix(".json").exists() else {}
+    known = (
+        transforming.known() if Path(transforming.__file__).with_suffix(".json").exists() else {}
+    )
     for model in options.models:
         with Workspace() as workspace:
             for cell in transforming.cells():
-                if cell[0] != model or cell[2] not in options.targets or (options.only and cell[1] not in options.only):
+                if (
+                    cell[0] != model
+                    or cell[2] not in options.targets
+                    or (options.only and cell[1] not in options.only)
+                ):
                     continue
                 began = time.perf_counter()
                 rows[cell] = found(workspace, cell)
                 differs = known.get(cell, [""])[:2] != rows[cell][:2]
                 unknown += [f"{cell}: {rows[cell]}; known is {known.get(cell)}"] if differs else []
                 print(
-                    f"{'-> '.join(cell[1:])} [{model}] {time.perf_counter() - began:.1f} s: {' '.join(rows[cell])}", flush=True
+                    f"{'-> '.join(cell[1:])} [{model}] {time.perf_counter() - began:.1f} s: {' '.join(rows[cell])}",
+                    flush=True,
                 )
     if options.write:
         transforming.write({**known, **rows})
-        options.write.write_text("\n".join(page({**known, **rows}, time.perf_counter() - started)) + "\n")
+        options.write.write_text(
+            "\n".join(page({**known, **rows}, time.perf_counter() - started)) + "\n"
+        )
     print(collections.Counter(what[0] for what in rows.values()))
     print("\n".join(unknown) or "all as known")
     sys.exit(bool(unknown) and not options.write)

@@ -19,6 +19,22 @@ pygments_dark_style = "monokai"
 highlight_language = "text"
 #: The pages in their order; on GitHub they are found through the links on them.
 CONTENTS = {
+    "Guide": [
+        *(
+            f"guide/{name}"
+            for name in (
+                "tests",
+                "scripts",
+                "targets",
+                "production",
+                "samples",
+                "transforms",
+                "budgets",
+                "release",
+                "extend",
+            )
+        ),
+    ],
     "By symptom": [
         "symptoms/index",
         *(
@@ -40,23 +56,36 @@ CONTENTS = {
             )
         ),
     ],
-    "Reference": ["reference/targets", "reference/transforms", "reference/checks", "reference/options"],
-    "How it knows": ["methods"],
+    "Reference": [
+        "reference/targets",
+        "reference/transforms",
+        "reference/checks",
+        "reference/outcomes",
+        "reference/arguments",
+        "reference/options",
+        "reference/commands",
+    ],
+    "How it knows": ["explanation/methods", "explanation/decisions"],
     "Measured": [
-        "deployment",
-        "varying",
-        "architectures",
-        "transforms",
-        "mutants",
-        "peer",
-        "suites",
-        "false_alarms",
-        "wide",
-        "discovery",
-        "generators",
-        "latency",
-        "session",
-        "cleanroom",
+        *(
+            f"measured/{name}"
+            for name in (
+                "deployment",
+                "varying",
+                "architectures",
+                "transforms",
+                "mutants",
+                "peer",
+                "suites",
+                "false_alarms",
+                "wide",
+                "discovery",
+                "generators",
+                "latency",
+                "session",
+                "cleanroom",
+            )
+        ),
     ],
 }
 
@@ -65,7 +94,8 @@ def with_contents(_: Any, name: str, source: list[str]) -> None:
     """The first page holds all others."""
     if name == "index":
         for caption, pages in CONTENTS.items():
-            source[0] += "\n".join(["\n```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```\n"])
+            lines = ["\n```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```\n"]
+            source[0] += "\n".join(lines)
 
 
 def setup(app: Any) -> None:

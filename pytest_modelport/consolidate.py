@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_modelport.errors import ModelportError, UsageError
+from pytest_modelport.core.errors import ModelportError, UsageError
 
 
 class NotTheSame(ModelportError):
@@ -18,8 +18,9 @@ class NotTheSame(ModelportError):
 def consolidated(sharded: nn.Module, plain: nn.Module) -> nn.Module:
     """A copy of `plain` with the weights of `sharded`, bit for bit, on the CPU.
 
-    plain: an instance of the class before it was sharded; its own weights do not matter. Call it in every process: gathering is
-    collective, and all get the result. Raises `UsageError` where names or shapes differ, `NotTheSame` where a number does.
+    plain: an instance of the class before it was sharded; its own weights do not matter. Call it in
+    every process: gathering is collective, and all get the result. Raises `UsageError` where names
+    or shapes differ, `NotTheSame` where a number does.
     """
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
@@ -29,10 +30,15 @@ def consolidated(sharded: nn.Module, plain: nn.Module) -> nn.Module:
     try:
         made.load_state_dict(full, strict=True)
     except RuntimeError as error:
-        raise UsageError(f"the sharded model does not fit {type(plain).__name__}: {error}") from error
+        raise UsageError(
+            f"the sharded model does not fit {type(plain).__name__}: {error}"
+        ) from error
     for name, tensor in made.state_dict().items():
         if not _same(tensor.cpu(), full[name]):
-            raise NotTheSame(f"{name!r} changed while it was consolidated: {tensor.dtype} holds what was {full[name].dtype}")
+            raise NotTheSame(
+                f"{name!r} changed while it was consolidated: "
+                f"{tensor.dtype} holds what was {full[name].dtype}"
+            )
     for path, part in made.named_modules():
         part.training = dict(sharded.named_modules()).get(path, part).training
     return made.cpu()
@@ -44,7 +50,11 @@ def _gathered(value: Any) -> Any:
 
 def _same(first: torch.Tensor, second: torch.Tensor) -> bool:
     """Bit for bit, NaN included."""
-    return first.dtype == second.dtype and first.shape == second.shape and bool(torch.equal(_bits(first), _bits(second)))
+    return (
+        first.dtype == second.dtype
+        and first.shape == second.shape
+        and bool(torch.equal(_bits(first), _bits(second)))
+    )
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,8 @@
-"""Distillation: a small model taught by a large one (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network").
+"""Distillation: a small model taught by a large one (Hinton et al. 2015, "Distilling the Knowledge
+in a Neural Network").
 
-As a transform it is a function: `def student(teacher): return distil(Small(), teacher, batches)`; the check `quality` then
-prices the student against its teacher.
+As a transform it is a function: `def student(teacher): return distil(Small(), teacher, batches)`;
+the check `quality` then prices the student against its teacher.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pytest_modelport.errors import UsageError
+from pytest_modelport.core.errors import UsageError
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -29,10 +30,11 @@ def loss(
     temperature: float = 4.0,
     alpha: float = 0.9,
 ) -> torch.Tensor:
-    """Alpha T^2 KL(teacher at T || student at T) + (1 - alpha) cross entropy with the labels, the mean over the batch.
+    """Alpha T^2 KL(teacher at T || student at T) + (1 - alpha) cross entropy with the labels, the
+    mean over the batch.
 
-    student, teacher: logits (batch, classes). labels: (batch,), int64; without them the first term alone. T^2 keeps the
-    gradients of both terms in step whatever the temperature.
+    student, teacher: logits (batch, classes). labels: (batch,), int64; without them the first term
+    alone. T^2 keeps the gradients of both terms in step whatever the temperature.
     """
     soft = functional.kl_div(
         functional.log_softmax(student / temperature, -1),
@@ -57,10 +59,12 @@ def distil(
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
     seed: int = 0,
 ) -> nn.Module:
-    """Train the student in place and return it in eval mode. The teacher is asked once for each batch, in eval mode.
+    """Train the student in place and return it in eval mode. The teacher is asked once for each
+    batch, in eval mode.
 
-    batches: inputs, or (inputs, labels); those without labels are learned from the teacher alone. optimizer: makes one for the
-    student's parameters; Adam without. The order of batches is drawn anew in each epoch, from the seed. Raises `UsageError`.
+    batches: inputs, or (inputs, labels); those without labels are learned from the teacher alone.
+    optimizer: makes one for the student's parameters; Adam without. The order of batches is drawn
+    anew in each epoch, from the seed. Raises `UsageError`.
     """
     _check(epochs, temperature, alpha)
     given = [_batch(batch) for batch in batches]
@@ -81,7 +85,9 @@ def distil(
             for number in torch.randperm(len(given), generator=order).tolist():
                 inputs, labels = given[number]
                 steps.zero_grad()
-                loss(student(inputs), answers[number], labels, temperature=temperature, alpha=alpha).backward()
+                loss(
+                    student(inputs), answers[number], labels, temperature=temperature, alpha=alpha
+                ).backward()
                 steps.step()
     student.zero_grad()
     return student.eval()

@@ -1,7 +1,8 @@
 """Models made of models: chains, ensembles, stacks, soups; and ONNX files joined.
 
-Each can say what it must answer from its members alone (`composed`), run one by one and put together in float64 by other code
-than the model's own. The check `composition` holds the model to that, and parity holds the port to the model.
+Each can say what it must answer from its members alone (`composed`), run one by one and put
+together in float64 by other code than the model's own. The check `composition` holds the model to
+that, and parity holds the port to the model.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from pytest_modelport import onnxfile
-from pytest_modelport.errors import UsageError, unknown
+from pytest_modelport.backends.kit import onnx_files
+from pytest_modelport.core.errors import UsageError, unknown
 
 Values = npt.NDArray[Any]
 COMBINE = ("logits", "probabilities", "vote")
@@ -30,7 +31,7 @@ class Merged(nn.Module):
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
         if not members:
-            raise UsageError("a merged model of no members: give at least one")
+            raise UsageError("a merged model needs members: give at least one")
         self.members = nn.ModuleList(members)
 
     @abstractmethod
@@ -61,12 +62,19 @@ class Chain(Merged):
 
 
 class Ensemble(Merged):
-    """Members that answer with scores of classes, together: the mean of their logits, of their probabilities, or a vote.
+    """Members that answer with scores of classes, together: the mean of their logits, of their
+    probabilities, or a vote.
 
-    weights: how much each counts; equal without. A vote's answer is the share of votes of each class, float32.
+    weights: how much each counts; equal without. A vote's answer is the share of votes of each
+    class, float32.
     """
 
-    def __init__(self, members: Sequence[nn.Module], combine: str = "logits", weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        members: Sequence[nn.Module],
+        combine: str = "logits",
+        weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__(members)
         if combine not in COMBINE:
             raise unknown("way to combine", combine, COMBINE)
@@ -112,19 +120,22 @@ class Stack(Merged):
 
 
 def soup(models: Sequence[nn.Module], weights: Sequence[float] | None = None) -> nn.Module:
-    """A copy of the first whose parameters and float buffers are the mean of all (Wortsman et al. 2022, "Model soups").
+    """A copy of the first whose parameters and float buffers are the mean of all (Wortsman et al.
+    2022, "Model soups").
 
-    Only models trained from the same start can be averaged: others answer at random. weights: how much each counts. Raises
-    `UsageError` where the models differ in names or shapes.
+    Only models trained from the same start can be averaged: others answer at random. weights: how
+    much each counts. Raises `UsageError` where the models differ in names or shapes.
     """
     if not models:
-        raise UsageError("a soup of no models: give at least one")
+        raise UsageError("a soup needs models: give at least one")
     states = [model.state_dict() for model in models]
     for number, state in enumerate(states[1:], 1):
         _alike(states[0], state, number)
     made, parts = copy.deepcopy(models[0]), shares(len(models), weights)
     mean = {
-        name: sum(share * state[name].double() for share, state in zip(parts, states, strict=True)).to(tensor.dtype)
+        name: sum(
+            share * state[name].double() for share, state in zip(parts, states, strict=True)
+        ).to(tensor.dtype)
         if tensor.is_floating_point()
         else tensor
         for name, tensor in states[0].items()
@@ -137,25 +148,37 @@ def shares(count: int, weights: Sequence[float] | None) -> list[float]:
     """Weights that sum to 1. Raises `UsageError`."""
     given = [1.0] * count if weights is None else list(weights)
     if len(given) != count or not sum(given) > 0 or min(given) < 0:
-        raise UsageError(f"weights are {weights!r}: give one for each of {count} members, none of them negative")
+        raise UsageError(
+            f"weights are {weights!r}: give one for each of {count} members, none of them negative"
+        )
     return [weight / sum(given) for weight in given]
 
 
-def files(first: Path | str, second: Path | str, target: Path | str, names: Mapping[str, str] | None = None) -> Path:
-    """Two ONNX files as one, the second fed from the first (onnx.compose). Prove it by `artifact=` against a `Chain`.
+def files(
+    first: Path | str,
+    second: Path | str,
+    target: Path | str,
+    names: Mapping[str, str] | None = None,
+) -> Path:
+    """Two ONNX files as one, the second fed from the first (onnx.compose). Prove it by `artifact=`
+    against a `Chain`.
 
-    names: outputs of the first -> inputs of the second; in order without. Raises `UsageError` for files of two opsets.
+    names: outputs of the first -> inputs of the second; in order without. Raises `UsageError` for
+    files of two opsets.
     """
     import onnx
     from onnx import compose
 
     one, two = onnx.load(first), onnx.load(second)
-    opsets = [onnxfile.opset(Path(path)) for path in (first, second)]
+    opsets = [onnx_files.opset(Path(path)) for path in (first, second)]
     if opsets[0] != opsets[1]:
         raise UsageError(
-            f"{first} is of opset {opsets[0]} and {second} of {opsets[1]}: export both with onnx(opset={max(opsets)})"
+            f"{first} is of opset {opsets[0]} and {second} of {opsets[1]}: "
+            f"export both with onnx(opset={max(opsets)})"
         )
-    pairs = names or {made.name: taken.name for made, taken in zip(one.graph.output, two.graph.input, strict=True)}
+    pairs = names or {
+        made.name: taken.name for made, taken in zip(one.graph.output, two.graph.input, strict=True)
+    }
     two = compose.add_prefix(two, "second_")
     taken = {made: f"second_{name}" for made, name in pairs.items()}
     joined = compose.merge_models(one, two, io_map=list(taken.items()))
@@ -166,13 +189,13 @@ def files(first: Path | str, second: Path | str, target: Path | str, names: Mapp
 
 def _alike(first: Mapping[str, Any], other: Mapping[str, Any], number: int) -> None:
     for name in first.keys() ^ other.keys():
-        raise UsageError(
-            f"model {number} of the soup {'lacks' if name in first else 'adds'} {name!r}: all must be of one class"
-        )
+        word = "lacks" if name in first else "adds"
+        raise UsageError(f"model {number} of the soup {word} {name!r}: all must be of one class")
     for name, tensor in first.items():
         if tensor.shape != other[name].shape:
             raise UsageError(
-                f"{name!r} is {tuple(other[name].shape)} in model {number} of the soup, {tuple(tensor.shape)} in the first"
+                f"{name!r} is {tuple(other[name].shape)} in model {number} of the soup, "
+                f"{tuple(tensor.shape)} in the first"
             )
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_modelport.drawing import recipes
-from pytest_modelport.sample import Sample
-from pytest_modelport.searching import Given
+from pytest_modelport.core.sample import Sample
+from pytest_modelport.request.search_options import InputDomain
+from pytest_modelport.search.hypothesis_draws import recipes
 
 
 def samples(
@@ -23,17 +23,16 @@ def samples(
     *,
     dynamic_shapes: Any = None,
     domain: str = "finite",
-    domains: Mapping[str, Given] | None = None,
+    domains: Mapping[str, InputDomain] | None = None,
 ) -> st.SearchStrategy[Sample]:
     """Samples inside the declared dims and domains; what the subject itself refuses is among them.
 
     The arguments are `pytest_modelport.verify`'s. Raises `UsageError` when they make no sense.
     """
-    from pytest_modelport import pipeline
-    from pytest_modelport.search import space_for
-    from pytest_modelport.searching import search_of
+    from pytest_modelport.engine.build_case import build_case
+    from pytest_modelport.request.options import Options
+    from pytest_modelport.search.candidates import space_for
 
-    space = space_for(
-        pipeline.case_of(model, args, kwargs, dynamic_shapes=dynamic_shapes, search=search_of(domain=domain, domains=domains))
-    )
+    options = Options(dynamic_shapes=dynamic_shapes, domain=domain, domains=domains)
+    space = space_for(build_case(model, args, kwargs, options))
     return recipes(space.factors, space.ranges).map(space.build)

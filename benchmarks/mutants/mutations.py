@@ -1,4 +1,6 @@
-"""Ways to break an ONNX file a little. Each takes a copy of the model and a random generator, changes it and says what it did."""
+"""Ways to break an ONNX file a little. Each takes a copy of the model and a random generator,
+changes it and says what it did.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +41,17 @@ def mutations(model: onnx.ModelProto, generator: random.Random) -> dict[str, lis
         "conv pads": [*_pads(model)],
         "tensor +1 %": [*_weights(model, lambda values: values * values.dtype.type(1.01))],
         "one element +1 %": [*_weights(model, lambda values: _one(values, generator))],
-        "through fp16": [*_weights(model, lambda values: values.astype(np.float16).astype(values.dtype))],
+        "through fp16": [
+            *_weights(model, lambda values: values.astype(np.float16).astype(values.dtype))
+        ],
         "noise 1e-6": [*_weights(model, lambda values: _noisy(values, generator))],
         "dropped bias": [*_weights(model, np.zeros_like, rank=1)],
     }
-    return {kind: generator.sample(found, min(_FEW, len(found))) for kind, found in kinds.items() if found}
+    return {
+        kind: generator.sample(found, min(_FEW, len(found)))
+        for kind, found in kinds.items()
+        if found
+    }
 
 
 def _nodes(model: onnx.ModelProto, *types: str) -> Iterator[tuple[int, onnx.NodeProto]]:
@@ -61,19 +69,30 @@ def _set(number: int, name: str, value: object) -> Change:
 
 
 def _attribute(node: onnx.NodeProto, name: str, default: object) -> object:
-    return next((helper.get_attribute_value(item) for item in node.attribute if item.name == name), default)
+    return next(
+        (helper.get_attribute_value(item) for item in node.attribute if item.name == name), default
+    )
 
 
 def _epsilons(model: onnx.ModelProto) -> Iterator[Mutation]:
-    for number, node in _nodes(model, "LayerNormalization", "BatchNormalization", "RMSNormalization"):
+    for number, node in _nodes(
+        model, "LayerNormalization", "BatchNormalization", "RMSNormalization"
+    ):
         for factor in (10.0, 0.1):
             value = float(_attribute(node, "epsilon", 1e-5)) * factor  # type: ignore[arg-type]
             yield f"epsilon {value:g} in {node.name}", _set(number, "epsilon", value)
     for number, tensor in enumerate(model.graph.initializer):
         values = numpy_helper.to_array(tensor)
-        if values.size == 1 and values.dtype.kind == "f" and 0 < float(values.reshape(-1)[0]) < 1e-3:
+        if (
+            values.size == 1
+            and values.dtype.kind == "f"
+            and 0 < float(values.reshape(-1)[0]) < 1e-3
+        ):
             for factor in (10.0, 0.1):
-                yield f"{tensor.name} x {factor}", _replace(number, values * values.dtype.type(factor))
+                yield (
+                    f"{tensor.name} x {factor}",
+                    _replace(number, values * values.dtype.type(factor)),
+                )
 
 
 def _gelus(model: onnx.ModelProto) -> Iterator[Mutation]:
@@ -124,7 +143,9 @@ def _pads(model: onnx.ModelProto) -> Iterator[Mutation]:
             yield f"{node.name} padded at the end", _set(number, "pads", shifted)
 
 
-def _weights(model: onnx.ModelProto, change: Callable[[np.ndarray], np.ndarray], rank: int = 0) -> Iterator[Mutation]:
+def _weights(
+    model: onnx.ModelProto, change: Callable[[np.ndarray], np.ndarray], rank: int = 0
+) -> Iterator[Mutation]:
     for number, tensor in enumerate(model.graph.initializer):
         values = numpy_helper.to_array(tensor)
         if values.dtype.kind == "f" and values.size > 3 and (not rank or values.ndim == rank):
@@ -135,7 +156,9 @@ def _weights(model: onnx.ModelProto, change: Callable[[np.ndarray], np.ndarray],
 
 def _replace(number: int, values: np.ndarray) -> Change:
     def change(model: onnx.ModelProto) -> None:
-        model.graph.initializer[number].CopyFrom(numpy_helper.from_array(values, model.graph.initializer[number].name))
+        model.graph.initializer[number].CopyFrom(
+            numpy_helper.from_array(values, model.graph.initializer[number].name)
+        )
 
     return change
 
@@ -157,4 +180,6 @@ def _noisy(values: np.ndarray, generator: random.Random) -> np.ndarray:
 def _floats(model: onnx.ModelProto) -> set[str]:
     inferred = onnx.shape_inference.infer_shapes(model).graph
     infos = [*inferred.value_info, *inferred.output]
-    return {info.name for info in infos if info.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
+    return {
+        info.name for info in infos if info.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    }

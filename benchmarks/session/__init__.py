@@ -1,1 +1,3 @@
-"""What a session costs: twelve routes through Modelport, through bare calls, and through pytest-torch's parity helpers."""
+"""What a session costs: twelve routes through Modelport, through bare calls, and through
+pytest-torch's parity helpers.
+"""

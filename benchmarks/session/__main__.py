@@ -1,6 +1,7 @@
 """Whole processes, one after the other, in turns.
 
-python -m pip install pytest-torch==1.1.1 && python -m benchmarks.session [--rounds 3] [--write docs/session.md]
+python -m pip install pytest-torch==1.1.1 && python -m benchmarks.session [--rounds 3] [--write
+docs/measured/session.md]
 """
 
 from __future__ import annotations
@@ -19,13 +20,27 @@ WAYS = {
     "bare calls": ("test_bare.py", ()),
     "pytest-torch": ("test_pytest_torch.py", ("-p", "pytest_torch.plugin")),
     "modelport": ("test_portable.py", ("-p", "pytest_modelport.plugin")),
-    "modelport -n 2": ("test_portable.py", ("-p", "pytest_modelport.plugin", "-p", "xdist.plugin", "-n", "2")),
+    "modelport -n 2": (
+        "test_portable.py",
+        ("-p", "pytest_modelport.plugin", "-p", "xdist.plugin", "-n", "2"),
+    ),
 }
 
 
 def session(file: str, plugins: tuple[str, ...]) -> float:
     """Seconds of one pytest process with these plugins only. Raises when a test fails."""
-    command = [sys.executable, "-W", "ignore", "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(HERE.parents[1])]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "pytest",
+        "-q",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(HERE.parents[1]),
+    ]
     environment = {
         **os.environ,
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -33,14 +48,22 @@ def session(file: str, plugins: tuple[str, ...]) -> float:
         "HF_HUB_OFFLINE": "1",
     }
     started = time.perf_counter()
-    ended = subprocess.run([*command, *plugins, str(HERE / file)], env=environment, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [*command, *plugins, str(HERE / file)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if ended.returncode or "12 passed" not in ended.stdout:
         raise SystemExit(ended.stdout + ended.stderr)
     return time.perf_counter() - started
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()

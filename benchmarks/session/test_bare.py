@@ -1,4 +1,6 @@
-"""The same twelve with the exporters' and runtimes' own calls: exported to a file, opened, run. Nothing is compared."""
+"""The same twelve with the exporters' and runtimes' own calls: exported to a file, opened, run.
+Nothing is compared.
+"""
 
 import pytest
 import torch

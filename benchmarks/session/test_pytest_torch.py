@@ -7,6 +7,8 @@ from benchmarks.session.models import NAMES, model
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("check", [assert_onnx_parity, assert_torchscript_parity, assert_export_parity])
+@pytest.mark.parametrize(
+    "check", [assert_onnx_parity, assert_torchscript_parity, assert_export_parity]
+)
 def test_model(name, check):
     check(*model(name))

@@ -1,1 +1,3 @@
-"""The class form of a portable test beside pytest-torch's ModelSuite: same model, same targets, faults planted in the model."""
+"""The class form of a portable test beside pytest-torch's ModelSuite: same model, same targets,
+faults planted in the model.
+"""

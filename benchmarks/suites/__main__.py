@@ -1,9 +1,10 @@
-"""Both suites over every variant of the classifier, each in a pytest process of its own, beside what plain calls show.
+"""Both suites over every variant of the classifier, each in a pytest process of its own, beside
+what plain calls show.
 
-    python -m pip install --no-deps pytest-torch==1.1.1 && python -m benchmarks.suites [VARIANT ...] [--write docs/suites.md]
+    python -m pip install --no-deps pytest-torch==1.1.1 && python -m benchmarks.suites [VARIANT ...] [--write docs/measured/suites.md]
 
-A port is faulty when a plain call on the two batches does not give what the model gives (`benchmarks/bare.py`). Lines are those of
-each test file without blanks and docstrings.
+A port is faulty when a plain call on the two batches does not give what the model gives
+(`benchmarks/bare.py`). Lines are those of each test file without blanks and docstrings.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def truth(variant: str, target: str) -> str:
         calls = [(batch,) for batch in (batches()[0], *batches())]
         with torch.no_grad():
             shapes = ({0: torch.export.Dim.AUTO},)
-            return bare.outcome(bare.MAKERS[target], functools.partial(_subject, target), calls, shapes)
+            return bare.outcome(
+                bare.MAKERS[target], functools.partial(_subject, target), calls, shapes
+            )
 
     return str(apart(job, instead="crash"))
 
@@ -69,8 +72,26 @@ def run(suite: str, variant: str) -> tuple[dict[str, bool], float]:
     file, plugin = SUITES[suite]
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder, "results.xml")
-        command = [sys.executable, "-W", "ignore", "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(HERE.parents[1])]
-        command += ["-p", plugin, f"--junit-xml={results}", "-p", "no:cacheprovider", str(HERE / file)]
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "pytest",
+            "-q",
+            "-c",
+            os.devnull,
+            "--rootdir",
+            str(HERE.parents[1]),
+        ]
+        command += [
+            "-p",
+            plugin,
+            f"--junit-xml={results}",
+            "-p",
+            "no:cacheprovider",
+            str(HERE / file),
+        ]
         environment = {
             **os.environ,
             "VARIANT": variant,
@@ -81,7 +102,10 @@ def run(suite: str, variant: str) -> tuple[dict[str, bool], float]:
         subprocess.run(command, env=environment, capture_output=True, check=False)
         seconds = time.perf_counter() - started
         cases = ET.parse(results).getroot().iter("testcase")
-        green = {case.attrib["name"]: len(case) == 0 or case[0].tag.startswith("system") for case in cases}
+        green = {
+            case.attrib["name"]: len(case) == 0 or case[0].tag.startswith("system")
+            for case in cases
+        }
     return {target: _of(green, target, suite) for target in THEIRS}, seconds
 
 
@@ -99,7 +123,9 @@ def lines(file: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("variants", nargs="*", default=list(VARIANTS))
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
@@ -112,9 +138,18 @@ def main() -> None:
         for suite in SUITES:
             green, took = run(suite, variant)
             seconds[suite] += took
-            judged = {t: "right" if green[t] == (truths[t] == "ok") else "missed" if green[t] else "false red" for t in THEIRS}
+            judged = {
+                t: "right"
+                if green[t] == (truths[t] == "ok")
+                else "missed"
+                if green[t]
+                else "false red"
+                for t in THEIRS
+            }
             counts[suite].update(judged.values())
-            wrong = [f"{verdict}: {target}" for target, verdict in judged.items() if verdict != "right"]
+            wrong = [
+                f"{verdict}: {target}" for target, verdict in judged.items() if verdict != "right"
+            ]
             cells.append(", ".join(wrong) or "right on all six")
         rows.append(
             f"| {variant} | {', '.join(t for t, found in truths.items() if found != 'ok') or 'none'} | {' | '.join(cells)} |"

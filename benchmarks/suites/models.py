@@ -101,7 +101,10 @@ VARIANTS = {variant.__name__: variant for variant in (Classifier, *Classifier.__
 def batches() -> list[torch.Tensor]:
     """What every suite may use: the batch that is exported, then a smaller one of another kind."""
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(8, 16, generator=generator) + 0.5, torch.randn(3, 16, generator=generator) * 3 - 1]
+    return [
+        torch.randn(8, 16, generator=generator) + 0.5,
+        torch.randn(3, 16, generator=generator) * 3 - 1,
+    ]
 
 
 def make() -> Classifier:

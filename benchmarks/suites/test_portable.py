@@ -5,7 +5,9 @@ import pytest
 from benchmarks.suites.models import batches, make
 
 
-@pytest.mark.portable(targets=["torch_compile", "torch_export", "aotinductor", "torchscript", "onnx", "state_dict"])
+@pytest.mark.portable(
+    targets=["torch_compile", "torch_export", "aotinductor", "torchscript", "onnx", "state_dict"]
+)
 class TestClassifier:
     dynamic_shapes = {0: "batch"}
     args, *samples = batches()

@@ -1,4 +1,6 @@
-"""The classifier as a pytest-torch ModelSuite: the same six ports, each check with what it can take."""
+"""The classifier as a pytest-torch ModelSuite: the same six ports, each check with what it can
+take.
+"""
 
 from pytest_torch import ModelSuite
 
@@ -7,7 +9,10 @@ from benchmarks.suites.models import batches, make
 
 class TestClassifier(ModelSuite):
     checks = ("compile", "export", "aoti", "torchscript", "onnx", "checkpoint")
-    check_options = {"compile_parity": {"backend": "inductor"}, "aoti_parity": {"dynamic_batch": True}}
+    check_options = {
+        "compile_parity": {"backend": "inductor"},
+        "aoti_parity": {"dynamic_batch": True},
+    }
     dynamic_batch = True
 
     def make_model(self):

@@ -1,7 +1,9 @@
-"""A network made smaller and shipped: pruned, trained again, quantized, then proven and priced on three runtimes.
+"""A network made smaller and shipped: pruned, trained again, quantized, then proven and priced on
+three runtimes.
 
-Each test is asked once for every route, transform x target. A route is green when the port answers as the transformed model, the
-transform left of the original what its floors ask, and the artifact keeps its budgets.
+Each test is asked once for every route, transform x target. A route is green when the port answers
+as the transformed model, the transform left of the original what its floors ask, and the artifact
+keeps its budgets.
 
     pip install 'pytest-modelport[onnx,openvino,executorch,transforms]' scikit-learn safetensors
     pytest examples/compress
@@ -34,7 +36,9 @@ def finetune(model):
         order = torch.randperm(digits.TRAINED, generator=torch.Generator().manual_seed(epoch))
         for batch in order.split(64):
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(IMAGES[TRAIN][batch]), LABELS[TRAIN][batch]).backward()
+            torch.nn.functional.cross_entropy(
+                model(IMAGES[TRAIN][batch]), LABELS[TRAIN][batch]
+            ).backward()
             optimizer.step()
 
 
@@ -52,7 +56,13 @@ def accuracy(model):
 )
 def test_server(modelport):
     modelport(
-        digits.load("cnn"), EXAMPLE, dynamic_shapes=BATCH, calibrate=calibrate, finetune=finetune, metric=accuracy, examples=5
+        digits.load("cnn"),
+        EXAMPLE,
+        dynamic_shapes=BATCH,
+        calibrate=calibrate,
+        finetune=finetune,
+        metric=accuracy,
+        examples=5,
     )
 
 
@@ -65,5 +75,11 @@ def test_server(modelport):
 )
 def test_phone(modelport):
     modelport(
-        digits.load("cnn"), EXAMPLE, dynamic_shapes=BATCH, calibrate=calibrate, finetune=finetune, metric=accuracy, examples=5
+        digits.load("cnn"),
+        EXAMPLE,
+        dynamic_shapes=BATCH,
+        calibrate=calibrate,
+        finetune=finetune,
+        metric=accuracy,
+        examples=5,
     )

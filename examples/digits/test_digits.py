@@ -8,7 +8,12 @@ from fixtures import digits
 @pytest.mark.portable(targets=["onnx", "onnx:reference", "torchscript", "torch_export"])
 def test_cnn(modelport):
     images = digits.images(18)
-    modelport(digits.load("cnn"), images[:8], samples=[images[8:9], images[9:]], dynamic_shapes={0: "batch"})
+    modelport(
+        digits.load("cnn"),
+        images[:8],
+        samples=[images[8:9], images[9:]],
+        dynamic_shapes={0: "batch"},
+    )
 
 
 @pytest.mark.portable(targets=["onnx", "torchscript", "torch_export"])
@@ -21,8 +26,12 @@ def test_encoder(modelport):
     targets=[
         "onnx",
         "torchscript",
-        # torch.export fixes the length of an LSTM's sequence (torch 2.13). Strict: when it learns to, this test says so.
-        pytest.param("torch_export", marks=pytest.mark.xfail(strict=True, reason="torch.export fixes an LSTM's length")),
+        # torch.export fixes the length of an LSTM's sequence (torch 2.13). Strict: when it learns
+        # to, this test says so.
+        pytest.param(
+            "torch_export",
+            marks=pytest.mark.xfail(strict=True, reason="torch.export fixes an LSTM's length"),
+        ),
     ]
 )
 def test_lstm_of_any_length(modelport):

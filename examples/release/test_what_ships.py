@@ -1,10 +1,10 @@
-"""A release of one network: proven in two runtimes, as fast and as small as the last one, and gated by `pyproject.toml`.
+"""A release of one network: proven in two runtimes, as fast and as small as the last one, and gated
+by `pyproject.toml`.
 
-pytest --modelport-baseline=none --modelport-release=release/1
-modelport gate release/1
+pytest --modelport-baseline=none --modelport-release=release/1 modelport gate release/1
 
-pytest --modelport-baseline=release/1 --modelport-release=release/2
-modelport gate release/2 --baseline release/1
+pytest --modelport-baseline=release/1 --modelport-release=release/2 modelport gate release/2
+--baseline release/1
 """
 
 import pytest

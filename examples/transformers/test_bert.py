@@ -12,7 +12,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 def bert():
     transformers = pytest.importorskip("transformers")
     config = transformers.BertConfig(
-        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128, vocab_size=500
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=128,
+        vocab_size=500,
     )
     return transformers.BertModel(config).eval()
 

@@ -1,1 +1,1 @@
-"""One file per check. See CONTRIBUTING.md for what a file must offer."""
+"""One file for each question. Files with a leading underscore are theirs and no checks."""

@@ -1,1 +1,1 @@
-"""The clean room: a separate process that opens and runs artifacts and has none of the user's code."""
+"""Processes that open artifacts, the installations they run in, and what lives as long as a run."""

@@ -1,4 +1,5 @@
-"""Files for tensors on their way between session and clean room, written again once nobody looks into them.
+"""Files for tensors on their way between session and clean room, written again once nobody looks
+into them.
 
 Fresh memory costs several times what copying into memory that is already there does.
 """
@@ -10,7 +11,7 @@ from pathlib import Path
 
 
 class Files:
-    """A room's files. Only this process names them; the other side is told where to read and write."""
+    """A room's files. Only this process names them; it tells the other where to read and write."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -19,7 +20,9 @@ class Files:
         self._made = 0
 
     def take(self) -> Path:
-        """A file that nobody looks into: the one given back last, which the processor may still have, or a new name."""
+        """A file that nobody looks into: the one given back last, which the processor may still
+        have, or a new name.
+        """
         if self._free:
             return self._free.pop()
         self._made += 1

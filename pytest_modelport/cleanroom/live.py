@@ -1,35 +1,25 @@
-"""Rooms for runtimes that need the subject's own code (`torch.compile`, a state dict): forks of the session.
+"""Rooms for runtimes that need the subject's own code (`torch.compile`, a state dict): forks of the
+session.
 
-A fork has the subject as it is and takes what happens to it along when it ends. It speaks the clean room's protocol, so limits,
-crashes and hangs are outcomes here too.
+A fork has the subject as it is and takes what happens to it along when it ends. It speaks the clean
+room's protocol, so limits, crashes and hangs are outcomes here too.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, NoReturn, TypeVar
+from typing import IO, NoReturn
 
-from pytest_modelport.cause import describe
-from pytest_modelport.cleanroom.room import Process, Room, RoomEnded
-from pytest_modelport.cleanroom.worker import Worker, opened, seeded
-from pytest_modelport.contract import Session, Subject
-from pytest_modelport.feed import Answer, Feed
-from pytest_modelport.forking import enter_child, fork
-from pytest_modelport.isolate import Raised
-from pytest_modelport.setting import Setting
-from pytest_modelport.stopwatch import Lap, laps, prepared
-from pytest_modelport.threads import on_threads
-from pytest_modelport.wire import Array
-
-T = TypeVar("T")
+from pytest_modelport.backends.contract import Subject
+from pytest_modelport.cleanroom.room import Process, Room
+from pytest_modelport.cleanroom.worker import Worker
+from pytest_modelport.isolation.fork import enter_child, fork
+from pytest_modelport.isolation.threads import on_threads
 
 
 class LiveRoom(Room):
@@ -44,7 +34,9 @@ class LiveRoom(Room):
 
 
 class _Fork:
-    """A child that serves requests until its pipe is closed; the part of `subprocess.Popen` that a room needs."""
+    """A child that serves requests until its pipe is closed; the part of `subprocess.Popen` that a
+    room needs.
+    """
 
     def __init__(self, subject: Subject, log: Path, threads: int) -> None:
         log.touch()
@@ -81,80 +73,21 @@ class _Fork:
         return status
 
 
-def _serve(subject: Subject, parent: int, requests: int, replies: int, log: Path, threads: int) -> NoReturn:
+def _serve(
+    subject: Subject, parent: int, requests: int, replies: int, log: Path, threads: int
+) -> NoReturn:
     """The fork's whole life."""
     status = 1
     try:
         enter_child(parent, log)
-        warnings.resetwarnings()  # under pytest's `filterwarnings = error` a compiler's advice would end the port
-        on_threads(lambda: Worker(subject).serve(os.fdopen(requests, "rb"), os.fdopen(replies, "wb")), threads)
+        # Under pytest's `filterwarnings = error` a compiler's advice would end the port.
+        warnings.resetwarnings()
+        on_threads(
+            lambda: Worker(subject).serve(os.fdopen(requests, "rb"), os.fdopen(replies, "wb")),
+            threads,
+        )
         status = 0
     except BaseException:  # noqa: BLE001 - nothing may leave this process; the session sees it end and the log says why
         traceback.print_exc()
     finally:
         os._exit(status)
-
-
-class InProcess:
-    """For a debugger, and where nothing can be forked: the same in this process, without limits. The subject is put back."""
-
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-
-    @contextlib.contextmanager
-    def open(self, runtime: str, folder: Path, setting: Setting, timeout: float) -> Iterator[LocalSession]:  # noqa: ARG002
-        """As `Room.open`."""
-        import torch
-
-        from pytest_modelport.snapshot import Snapshot
-        from pytest_modelport.tensors import restored_rng
-
-        before, running = Snapshot(self._subject.module), torch.get_num_threads()
-        with restored_rng(), warnings.catch_warnings():
-            warnings.resetwarnings()
-            try:
-                started = time.perf_counter()
-                session = _attempted(lambda: opened(runtime, folder, setting, self._subject))
-                yield LocalSession(session, time.perf_counter() - started)
-            finally:
-                before.restore()
-                torch.set_num_threads(running)
-
-
-def _attempted(action: Callable[[], T]) -> T:
-    try:
-        return action()
-    except Exception as error:  # noqa: BLE001 - a stage border: the cause is kept whole
-        raise RoomEnded(Raised(describe(error))) from None
-
-
-class LocalSession:
-    """A session in this process."""
-
-    def __init__(self, session: Session, seconds: float) -> None:
-        self._session = session
-        self.options: dict[str, Any] = dict(session.options)
-        self.load_seconds = seconds
-        self._call: Callable[[], Any] = lambda: None
-
-    def prepare(self, feed: Feed, seed: int) -> Lap:
-        """As `RemoteSession.prepare`."""
-        seeded(seed)
-        self._call = _attempted(lambda: prepared(self._session, feed))
-        return self.laps(1)[0]
-
-    def laps(self, count: int, warm: int = 0) -> list[Lap]:
-        """As `RemoteSession.laps`."""
-        return _attempted(lambda: laps(self._call, count, warm))
-
-    def run(self, feed: Feed, seed: int) -> Answer:
-        """One call with this seed. Raises `RoomEnded` when the port refuses."""
-        seeded(seed)
-        answer = _attempted(lambda: self._session.run(feed))
-        outputs = tuple((name, _own(array)) for name, array in answer.outputs)
-        return Answer(outputs, answer.constants, {name: _own(array) for name, array in answer.mutated.items()})
-
-
-def _own(array: Array) -> Array:
-    """A copy: a port may write its next answer where this one lies."""
-    return replace(array, data=bytes(array.data))

@@ -1,4 +1,6 @@
-"""Messages between the session and a clean room: length-prefixed JSON over two pipes. Tensors go through files (`wire`)."""
+"""Messages between the session and a clean room: length-prefixed JSON over two pipes. Tensors go
+through files (`core/arrays.py`).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Reader(Protocol):
 
 
 def receive(stream: Reader) -> dict[str, Any] | None:
-    """Read one message; None at the end of the stream, also in the middle of a message. Raises `Garbled`."""
+    """Read one message; None at the end of the stream, also in the middle of a message. Raises
+    `Garbled`.
+    """
     header = stream.read(_HEADER.size)
     if len(header) < _HEADER.size:
         return None

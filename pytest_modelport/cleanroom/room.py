@@ -1,9 +1,10 @@
-"""The session's side of a clean room: starts the process, talks to it within time limits, and ends it."""
+"""The session's side of a clean room: starts the process, talks to it within time limits, and ends
+it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import os
 import signal
@@ -14,15 +15,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from pytest_modelport import wire
-from pytest_modelport.cause import Cause
+from pytest_modelport.backends.session_options import SessionOptions
 from pytest_modelport.cleanroom import protocol
 from pytest_modelport.cleanroom.files import Files
-from pytest_modelport.feed import Answer, Feed
-from pytest_modelport.isolate import Crashed, Raised, TimedOut, signal_name, tail
-from pytest_modelport.setting import Setting
-from pytest_modelport.signature import Signature
-from pytest_modelport.stopwatch import Lap
+from pytest_modelport.cleanroom.session import RemoteSession
+from pytest_modelport.core.arrays import Array, read_arrays, write_arrays
+from pytest_modelport.core.cause import Cause
+from pytest_modelport.core.feed import Feed
+from pytest_modelport.core.tensor_stats import TensorStats
+from pytest_modelport.isolation.jobs import Crashed, Raised, TimedOut, signal_name, tail
 
 #: Seconds a process gets to finish by itself.
 _DYING = 2.0
@@ -58,8 +59,9 @@ class Process(Protocol):
 class Room:
     """One clean-room process, started when first needed and again after it died.
 
-    scratch: folder for its log and for tensors on their way. threads: for OpenMP and BLAS, fixed before anything is imported.
-    python, variables: another installation's interpreter, and what its process sees as environment variables.
+    scratch: folder for its log and for tensors on their way. threads: for OpenMP and BLAS, fixed
+    before anything is imported. python, variables: another installation's interpreter, and what its
+    process sees as environment variables.
     """
 
     def __init__(
@@ -87,7 +89,9 @@ class Room:
         return self._scratch / "cleanroom.log"
 
     def start(self, preload: Sequence[str] = ()) -> None:
-        """Start the process without waiting for it; it imports `preload` while the session does something else."""
+        """Start the process without waiting for it; it imports `preload` while the session does
+        something else.
+        """
         process = self._running()
         if preload:
             self._send(process, {"op": "preload", "modules": list(preload)})
@@ -121,7 +125,7 @@ class Room:
             raise RoomEnded(self._crashed(process)) from None
 
     def request(self, timeout: float, **message: Any) -> dict[str, Any]:
-        """Send one request and wait for its reply, at most `timeout` seconds. Raises `RoomEnded`."""
+        """Send a request and wait for its reply, `timeout` seconds at most. Raises `RoomEnded`."""
         process = self._running()
         deadline = time.monotonic() + timeout
         self._send(process, message)
@@ -169,7 +173,9 @@ class Room:
         self._process = None
 
     def close(self) -> None:
-        """End the process, and remove its files. A fork of the session that inherits this object must not."""
+        """End the process, and remove its files. A fork of the session that inherits this object
+        must not.
+        """
         self._finish()
         if os.getpid() == self._owner:
             self.files.clear()
@@ -185,102 +191,69 @@ class Room:
         self._end(process)
 
     @contextlib.contextmanager
-    def open(self, runtime: str, folder: Path, setting: Setting, timeout: float) -> Iterator[RemoteSession]:
-        """An artifact opened by `runtime`, closed afterwards. Raises `RoomEnded` when it cannot be opened."""
+    def open(
+        self, runtime: str, folder: Path, session_options: SessionOptions, timeout: float
+    ) -> Iterator[RemoteSession]:
+        """An artifact opened by `runtime`, closed afterwards. Raises `RoomEnded` when it cannot be
+        opened.
+        """
         number = next(self._numbers)
-        reply = self.request(timeout, op="open", session=number, runtime=runtime, folder=str(folder), setting=setting.to_dict())
+        reply = self.request(
+            timeout,
+            op="open",
+            session=number,
+            runtime=runtime,
+            folder=str(folder),
+            session_options=session_options.to_dict(),
+        )
         try:
             yield RemoteSession(self, number, reply["options"], timeout, reply["seconds"])
         finally:
             if self._process is not None and self._process.poll() is None:
                 self.request(timeout, op="close", session=number)
 
-    def constants(self, format_name: str, folder: Path, timeout: float) -> list[tuple[str, wire.Array]]:
+    def constants(self, format_name: str, folder: Path, timeout: float) -> list[tuple[str, Array]]:
         """Every tensor stored in an artifact. Raises `RoomEnded`."""
         out = self.files.take()
         try:
-            reply = self.request(timeout, op="constants", format_name=format_name, folder=str(folder), out=str(out))
-            return list(zip(reply["names"], wire.read(out, reply["table"]), strict=True))
+            reply = self.request(
+                timeout, op="constants", format_name=format_name, folder=str(folder), out=str(out)
+            )
+            return list(zip(reply["names"], read_arrays(out, reply["table"]), strict=True))
         finally:
             self.files.drop(out)
 
     def trace(
-        self, runtime: str, folder: Path, setting: Setting, feeds: Sequence[tuple[Feed, int]], timeout: float
-    ) -> list[Signature]:
+        self,
+        runtime: str,
+        folder: Path,
+        session_options: SessionOptions,
+        feeds: Sequence[tuple[Feed, int]],
+        timeout: float,
+    ) -> list[TensorStats]:
         """Signatures of every value computed for the last of these feeds. Raises `RoomEnded`."""
         given = self.files.take()
         try:
-            table = wire.write(given, [array for feed, _ in feeds for array in feed.inputs.values()])
+            table = write_arrays(
+                given, [array for feed, _ in feeds for array in feed.inputs.values()]
+            )
             rows = iter(table)
-            calls = [{"inputs": {n: next(rows) for n in feed.inputs}, "spec": feed.spec, "seed": seed} for feed, seed in feeds]
+            calls = [
+                {"inputs": {n: next(rows) for n in feed.inputs}, "spec": feed.spec, "seed": seed}
+                for feed, seed in feeds
+            ]
             reply = self.request(
                 timeout,
                 op="trace",
                 runtime=runtime,
                 folder=str(folder),
-                setting=setting.to_dict(),
+                session_options=session_options.to_dict(),
                 file=str(given),
                 calls=calls,
             )
         finally:
             self.files.drop(given)
-        return [Signature.from_list(row) for row in reply["signatures"]]
-
-
-class RemoteSession:
-    """A session in the clean room."""
-
-    def __init__(self, room: Room, number: int, options: Mapping[str, Any], timeout: float, load_seconds: float) -> None:
-        self._room, self._number, self._timeout = room, number, timeout
-        self.options, self.load_seconds = dict(options), load_seconds
-
-    def prepare(self, feed: Feed, seed: int) -> Lap:
-        """Get ready to time calls with this feed. Returns the first one. Raises `RoomEnded`."""
-        given = self._room.files.take()
-        try:
-            table = wire.write(given, feed.inputs.values())
-            inputs = dict(zip(feed.inputs, table, strict=True))
-            message = {"session": self._number, "inputs": inputs, "file": str(given), "spec": feed.spec, "seed": seed}
-            return Lap(*self._room.request(self._timeout, op="prepare", **message)["first"])
-        finally:
-            self._room.files.drop(given)
-
-    def laps(self, count: int, warm: int = 0) -> list[Lap]:
-        """So many timed calls, after others that are not. Raises `RoomEnded`."""
-        reply = self._room.request(self._timeout, op="time", session=self._number, count=count, warm=warm)
-        return [Lap(*row) for row in reply["laps"]]
-
-    def run(self, feed: Feed, seed: int) -> Answer:
-        """One call with this seed. Raises `RoomEnded` when the port refuses, crashes or hangs."""
-        files = self._room.files
-        given, out = files.take(), files.take()
-        try:
-            table = wire.write(given, feed.inputs.values())
-            reply = self._room.request(
-                self._timeout,
-                op="run",
-                session=self._number,
-                inputs=dict(zip(feed.inputs, table, strict=True)),
-                file=str(given),
-                spec=feed.spec,
-                seed=seed,
-                out=str(out),
-            )
-            arrays = wire.read(out, reply["table"], functools.partial(files.give_back, out))
-        except BaseException:
-            files.drop(given)
-            files.drop(out)
-            raise
-        if reply["released"]:
-            files.give_back(given)
-        else:
-            files.drop(given)
-        outputs = len(reply["outputs"])
-        return Answer(
-            tuple(zip(reply["outputs"], arrays[:outputs], strict=True)),
-            tuple((name, value) for name, value in reply["constants"]),
-            dict(zip(reply["mutated"], arrays[outputs:], strict=True)),
-        )
+        return [TensorStats.from_list(row) for row in reply["signatures"]]
 
 
 #: What OpenMP, MKL, OpenBLAS and their like read when they are loaded.

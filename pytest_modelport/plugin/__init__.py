@@ -1,4 +1,6 @@
-"""pytest's hooks, each a few lines; everything behind them is imported when the first test is portable."""
+"""pytest's hooks, each a few lines; everything behind them is imported when the first test is
+portable.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_modelport.plugin import options
-from pytest_modelport.plugin.gathering import Gatherer, is_worker
-from pytest_modelport.plugin.keys import ATTRIBUTE, CALLS, FIXTURE, MARKER, RELEASED, ROWS, SETTINGS, WORKSPACE, is_portable
-from pytest_modelport.plugin.later import Turns
+from pytest_modelport.plugin.gather import Gatherer, is_worker
+from pytest_modelport.plugin.second_turn import Turns
+from pytest_modelport.plugin.stash import (
+    ATTRIBUTE,
+    CALLS,
+    FIXTURE,
+    MARKER,
+    RELEASED,
+    ROWS,
+    SETTINGS,
+    WORKSPACE,
+    is_portable,
+    might_be_portable,
+)
 
 if TYPE_CHECKING:
     from pytest_modelport.plugin.fixture import Modelport
 
 _MARKER_LINE = (
-    f"{MARKER}(*, targets, transforms, devices, checks, latency, size, memory, quality): ask this test once for every route "
-    f"(transform x target x device); it takes the fixture {FIXTURE} and calls it"
+    f"{MARKER}(*, targets, transforms, devices, checks, latency, size, memory, quality): "
+    "ask this test once for every route (transform x target x device); "
+    f"it takes the fixture {FIXTURE} and calls it"
 )
 
 
@@ -35,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER_LINE)
     config.stash[SETTINGS] = options.read(config)
     if config.stash[SETTINGS].models:
-        from pytest_modelport.plugin.models import prepare
+        from pytest_modelport.plugin.portable_models import prepare
 
         prepare(config)
     config.pluginmanager.register(Gatherer(config), "modelport-gatherer")
@@ -44,15 +58,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_pycollect_makeitem(obj: object) -> None:
-    """A portable class that says what its model is and tests nothing else gets the test."""
-    if isinstance(obj, type) and hasattr(obj, "model") and any(mark.name == MARKER for mark in getattr(obj, "pytestmark", ())):
-        from pytest_modelport.plugin.classes import complete
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> None:
+    """A portable class that says what its model is and tests nothing else gets the test; one that
+    would prove nothing is an error.
+    """
+    if isinstance(obj, type) and might_be_portable(collector, obj):
+        from pytest_modelport.core.errors import UsageError
+        from pytest_modelport.plugin.portable_classes import complete
 
-        complete(obj)
+        try:
+            complete(collector, name, obj)
+        except UsageError as error:
+            raise collector.CollectError(str(error)) from None
 
 
-@pytest.hookimpl(trylast=True)  # after the test's own parameters, so that the route comes last in every id
+# After the test's own parameters, so that the route comes last in every id.
+@pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker(MARKER) is not None:
         from pytest_modelport.plugin.collect import parametrize
@@ -61,9 +82,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before others select among the items
-def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
     if config.stash[SETTINGS].models:
-        from pytest_modelport.plugin.models import collect
+        from pytest_modelport.plugin.portable_models import collect
 
         items += collect(session)
     if config.stash[SETTINGS].benchmark:
@@ -76,32 +99,53 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         deselect(config, items)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What pytest could not ask on routes (a method of a `unittest.TestCase`) proves nothing."""
+    if is_portable(item):
+        from pytest_modelport.plugin.collect import route_of
+
+        if route_of(item) is None:
+            kind = type(item).__name__
+            pytest.fail(
+                f"a {kind} cannot be marked {MARKER}: it cannot be asked once for every route; "
+                f"write a function or a method of a plain class that takes {FIXTURE!r}",
+                pytrace=False,
+            )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if not is_portable(item):
         return (yield)
     from pytest_modelport.plugin.collect import subject_of
-    from pytest_modelport.plugin.randomness import seeded
+    from pytest_modelport.plugin.seeds import seeded
 
     with seeded(subject_of(item)):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Generator[None, object, object]:
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
     """A fixture that outlives the item must not depend on which route came first."""
     item = getattr(request, "_pyfuncitem", None)
     if fixturedef.scope == "function" or item is None or not is_portable(item):
         return (yield)
-    from pytest_modelport.plugin.randomness import seeded
+    from pytest_modelport.plugin.seeds import seeded
 
     with seeded(fixturedef.baseid, fixturedef.argname, str(getattr(request, "param_index", 0))):
         return (yield)
 
 
 @pytest.fixture
-def modelport(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Modelport:
-    """Prove a model on this item's route: `modelport(model, args, kwargs, *, dynamic_shapes=..., samples=...)`."""
+def modelport(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Modelport:
+    """Prove a model on this item's route: `modelport(model, args, kwargs, *, dynamic_shapes=...,
+    samples=...)`.
+    """
     from pytest_modelport.plugin.fixture import make
 
     return make(request, tmp_path_factory)
@@ -111,7 +155,9 @@ def modelport(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     result = yield
     if pyfuncitem.stash.get(CALLS, None) == 0:
-        pytest.fail("the test never called modelport(model, ...): nothing was proven", pytrace=False)
+        pytest.fail(
+            "the test never called modelport(model, ...): nothing was proven", pytrace=False
+        )
     if RELEASED in pyfuncitem.stash:  # the whole test has passed, and not only its calls
         from pytest_modelport.plugin.releases import write_artifacts
 
@@ -125,7 +171,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if is_portable(item):
-        from pytest_modelport.plugin.outcomes import rows
+        from pytest_modelport.plugin.run_report import rows
 
         if found := rows(item, call, report):
             setattr(report, ATTRIBUTE, found)
@@ -143,8 +189,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     stash = session.config.stash
-    if ROWS in stash and (stash[ROWS] or stash[SETTINGS].reports):  # a report of nothing is one too, and red
-        from pytest_modelport.plugin.outcomes import finish
+    if ROWS in stash and (
+        stash[ROWS] or stash[SETTINGS].reports
+    ):  # a report of nothing is one too, and red
+        from pytest_modelport.plugin.run_report import finish
 
         finish(session, exitstatus)
 

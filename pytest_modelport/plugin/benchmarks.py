@@ -1,4 +1,6 @@
-"""pytest-benchmark, where it is installed: our laps in its table, its JSON and its comparisons; its options for ours."""
+"""pytest-benchmark, where it is installed: our laps in its table, its JSON and its comparisons; its
+options for ours.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,15 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from pytest_modelport.plugin.keys import SETTINGS, is_portable
-from pytest_modelport.verdict import Verdict
+from pytest_modelport.core.verdict import Verdict
+from pytest_modelport.plugin.stash import SETTINGS, is_portable
 
 
 def forbidden(config: pytest.Config) -> str:
     """The option that says that nothing is timed, or an empty string."""
-    named = (name for name in ("skip", "disable") if config.getoption(f"benchmark_{name}", default=False))
+    named = (
+        name for name in ("skip", "disable") if config.getoption(f"benchmark_{name}", default=False)
+    )
     return next((f"--benchmark-{name}" for name in named), "")
 
 
@@ -25,7 +29,9 @@ def admit(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
 
 
 def show(request: pytest.FixtureRequest, verdicts: Iterable[Verdict]) -> None:
-    """Hand the laps of one route to pytest-benchmark, by a clock that tells again what was measured."""
+    """Hand the laps of one route to pytest-benchmark, by a clock that tells again what was
+    measured.
+    """
     timed = next((verdict for verdict in verdicts if "runs_ms" in verdict.evidence), None)
     session = getattr(request.config, "_benchmarksession", None)
     if timed is None or session is None or session.disabled or session.skip:
@@ -37,7 +43,9 @@ def show(request: pytest.FixtureRequest, verdicts: Iterable[Verdict]) -> None:
     clock = _told(runs)
     benchmark._timer = lambda: next(clock)
     benchmark.group = timed.subject
-    benchmark.extra_info.update({key: timed.evidence[key] for key in ("threads", "device", "load_ms", "first_ms", "busy")})
+    benchmark.extra_info.update(
+        {key: timed.evidence[key] for key in ("threads", "device", "load_ms", "first_ms", "busy")}
+    )
     benchmark.pedantic(_nothing, rounds=len(runs))
 
 

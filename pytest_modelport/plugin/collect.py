@@ -8,20 +8,24 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_modelport.environments import declared, require
-from pytest_modelport.errors import UsageError
+from pytest_modelport.cleanroom.environments import declared, require
+from pytest_modelport.core.errors import UsageError
+from pytest_modelport.core.route import Route
+from pytest_modelport.core.target import parse
 from pytest_modelport.plugin import marker
-from pytest_modelport.plugin.keys import FIXTURE, MARKER, NODE, SETTINGS
-from pytest_modelport.route import Route
-from pytest_modelport.target import parse
+from pytest_modelport.plugin.stash import FIXTURE, MARKER, NODE, SETTINGS
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Ask a portable test once per route. Fails the collection of tests that could not prove anything."""
+    """Ask a portable test once per route. Fails the collection of tests that could not prove
+    anything.
+    """
     where = metafunc.definition.nodeid
     try:
         _require_fixture(metafunc)
-        portable = marker.read(metafunc.definition.iter_markers(MARKER), metafunc.config.stash[SETTINGS])
+        portable = marker.read(
+            metafunc.definition.iter_markers(MARKER), metafunc.config.stash[SETTINGS]
+        )
         routes = [route for route, _ in portable.routes]
         if any("@" in route.target for route in routes):
             require(routes, declared(metafunc.config.rootpath))
@@ -29,17 +33,24 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         pytest.fail(f"{where}: {error}", pytrace=False)
     metafunc.parametrize(
         FIXTURE,
-        [pytest.param((route, portable), id=route.id, marks=marks) for route, marks in portable.routes],
+        [
+            pytest.param((route, portable), id=route.id, marks=marks)
+            for route, marks in portable.routes
+        ],
         indirect=True,
     )
 
 
 def _require_fixture(metafunc: pytest.Metafunc) -> None:
     if FIXTURE not in metafunc.fixturenames:
-        raise UsageError(f"a {MARKER} test must take the argument {FIXTURE!r} and call it: nothing would be proven")
+        raise UsageError(
+            f"a {MARKER} test must take the argument {FIXTURE!r} and call it: "
+            "nothing would be proven"
+        )
     definitions = metafunc._arg2fixturedefs.get(FIXTURE, ())
     if definitions and definitions[-1].func.__module__ != "pytest_modelport.plugin":
-        raise UsageError(f"the fixture {FIXTURE!r} in {definitions[-1].func.__module__} hides Modelport's own: rename it")
+        where = definitions[-1].func.__module__
+        raise UsageError(f"the fixture {FIXTURE!r} in {where} hides Modelport's own: rename it")
 
 
 def route_of(item: pytest.Item) -> Route | None:
@@ -70,14 +81,22 @@ def rerun(item: pytest.Item, target: str) -> str:
 def _selected(target: str, only: Sequence[str]) -> bool:
     """Whether a target is among those asked for, itself or without its options or environment."""
     parsed = parse(target)
-    without = (replace(parsed, options=()), replace(parsed, environment=""), replace(parsed, options=(), environment=""))
+    without = (
+        replace(parsed, options=()),
+        replace(parsed, environment=""),
+        replace(parsed, options=(), environment=""),
+    )
     return any(str(variant) in only for variant in (parsed, *without))
 
 
 def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep only the routes whose target `--targets` names."""
     only = config.stash[SETTINGS].only or ()
-    dropped = [item for item in items if (route := route_of(item)) is not None and not _selected(route.target, only)]
+    dropped = [
+        item
+        for item in items
+        if (route := route_of(item)) is not None and not _selected(route.target, only)
+    ]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         gone = set(dropped)

@@ -8,14 +8,22 @@ from typing import Any
 
 import pytest
 
-from pytest_modelport import shelf
-from pytest_modelport.budget import budgets_of
-from pytest_modelport.chain import Function
-from pytest_modelport.errors import UsageError, unknown
-from pytest_modelport.plugin.keys import MARKER
+from pytest_modelport.backends import registry
+from pytest_modelport.core.errors import UsageError, unknown
+from pytest_modelport.core.route import Route
+from pytest_modelport.engine.resolve import (
+    NO_TRANSFORM,
+    checks_of,
+    device_of,
+    functions_of,
+    names_of,
+    route_of,
+    transform_of,
+)
 from pytest_modelport.plugin.settings import Settings
-from pytest_modelport.request import NO_TRANSFORM, checks_of, device_of, functions_of, names_of, route_of, transform_of
-from pytest_modelport.route import Route
+from pytest_modelport.plugin.stash import MARKER
+from pytest_modelport.request.budgets import budgets_of
+from pytest_modelport.request.transform_chain import Function
 
 BUDGETS = ("latency", "size", "memory", "quality")
 KEYWORDS = ("targets", "transforms", "devices", "checks", *BUDGETS)
@@ -23,8 +31,8 @@ KEYWORDS = ("targets", "transforms", "devices", "checks", *BUDGETS)
 
 @dataclass(frozen=True)
 class Portable:
-    """A test's routes, each with the marks its parts carry, its checks (None: the default ones), its budgets, and those of its
-    transforms that are functions.
+    """A test's routes, each with the marks its parts carry, its checks (None: the default ones),
+    its budgets, and those of its transforms that are functions.
     """
 
     routes: tuple[tuple[Route, tuple[Any, ...]], ...]
@@ -38,12 +46,18 @@ def read(markers: Iterable[pytest.Mark], settings: Settings) -> Portable:
     keywords: dict[str, Any] = {}
     for marker in markers:
         if marker.args:
-            raise UsageError(f"{MARKER} takes keywords only: write {MARKER}(targets={list(marker.args)!r})")
+            raise UsageError(
+                f"{MARKER} takes keywords only: write {MARKER}(targets={list(marker.args)!r})"
+            )
         for keyword, value in marker.kwargs.items():
             if keyword not in KEYWORDS:
                 raise unknown(f"keyword of {MARKER}", keyword, KEYWORDS)
             keywords.setdefault(keyword, value)
-    targets = _parts("targets", keywords.get("targets", settings.targets), lambda value: shelf.canonical(str(value)))
+    targets = _parts(
+        "targets",
+        keywords.get("targets", settings.targets),
+        lambda value: registry.canonical(str(value)),
+    )
     transforms = _parts("transforms", keywords.get("transforms", (NO_TRANSFORM,)), transform_of)
     devices = _parts("devices", keywords.get("devices", (settings.device,)), device_of)
     routes: dict[Route, tuple[Any, ...]] = {}
@@ -52,7 +66,9 @@ def read(markers: Iterable[pytest.Mark], settings: Settings) -> Portable:
             for device, device_marks in devices:
                 route = route_of(target, device, chain)
                 routes[route] = (*routes.get(route, ()), *chain_marks, *target_marks, *device_marks)
-    budgets: dict[str, Any] = {keyword: keywords[keyword] for keyword in BUDGETS if keyword in keywords}
+    budgets: dict[str, Any] = {
+        keyword: keywords[keyword] for keyword in BUDGETS if keyword in keywords
+    }
     budgets_of(**budgets)  # says here what is wrong with them
     functions = functions_of(chain for chain, _ in transforms)
     return Portable(tuple(routes.items()), checks_of(keywords.get("checks")), budgets, functions)
@@ -60,12 +76,14 @@ def read(markers: Iterable[pytest.Mark], settings: Settings) -> Portable:
 
 def _parts(keyword: str, values: Any, canonical: Any) -> list[tuple[Any, tuple[Any, ...]]]:
     """Each item of a list keyword, made canonical, with the marks of a `pytest.param` around it."""
-    parts = []
+    parts: list[tuple[Any, tuple[Any, ...]]] = []
     for value in names_of(keyword, values):
-        if type(value).__name__ == "ParameterSet":
-            if len(value.values) != 1:  # type: ignore[attr-defined]
-                raise UsageError(f"pytest.param in {keyword} holds {len(value.values)} values: give one")  # type: ignore[attr-defined]
-            parts.append((canonical(value.values[0]), tuple(value.marks)))  # type: ignore[attr-defined]
-        else:
+        if type(value).__name__ != "ParameterSet":
             parts.append((canonical(value), ()))
+            continue
+        param: Any = value
+        if len(param.values) != 1:
+            count = len(param.values)
+            raise UsageError(f"pytest.param in {keyword} holds {count} values: give one")
+        parts.append((canonical(param.values[0]), tuple(param.marks)))
     return parts

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_modelport.budget import Baseline
+    from pytest_modelport.request.budgets import Baseline
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the user set for the whole run.
 
-    models: to prove without a test file. only: targets to keep, None for all. device: replaces the default device.
-    targets: of tests whose marker names none. in_process: export and run ports here, for a debugger. examples: samples that the
-    check `shapes` makes, in at most search_seconds each time. replay: the one it makes instead, in JSON.
-    benchmark: ask for the check `latency` too. baseline: the last release. release: where this one is written. reports: files
-    to write at the end. shard: which part of the suite this run is, `2/4`.
+    models: to prove without a test file. only: targets to keep, None for all. device: replaces the
+    default device. targets: of tests whose marker names none. in_process: export and run ports
+    here, for a debugger. arguments: what the run says of the fixture's arguments, where a call does
+    not. benchmark: ask for the check `latency` too. baseline: the last release. release: where this
+    one is written. reports: files to write at the end. shard: which part of the suite this run is,
+    `2/4`.
     """
 
     models: tuple[str, ...]
@@ -31,10 +33,5 @@ class Settings:
     release: Path | None
     reports: tuple[Path, ...]
     shard: str
-    timeout: float
     in_process: bool
-    examples: int
-    search_seconds: float
-    replay: str
-    rtol: float | None
-    atol: float | None
+    arguments: Mapping[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_modelport.verdict import Verdict
+from pytest_modelport.core.verdict import Verdict
 
 
 def write(terminal: Any, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -14,4 +14,8 @@ def write(terminal: Any, rows: Sequence[Mapping[str, Any]]) -> None:
 
     terminal.section("modelport", sep="=")
     writer = terminal._tw
-    terminal.write_line(render([Verdict.from_dict(row) for row in rows], width=writer.fullwidth, color=writer.hasmarkup))
+    terminal.write_line(
+        render(
+            [Verdict.from_dict(row) for row in rows], width=writer.fullwidth, color=writer.hasmarkup
+        )
+    )

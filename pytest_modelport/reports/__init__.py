@@ -1,1 +1,1 @@
-"""One file per rendering: verdicts in, text out."""
+"""What is made of verdicts afterwards: text, pages, a release, a decision."""

@@ -1,4 +1,6 @@
-"""A report for people on GitHub: a table for the step's summary, and an annotation for each route that is not green."""
+"""A report for people on GitHub: a table for the step's summary, and an annotation for each route
+that is not green.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from pytest_modelport.verdict import Outcome, Report, worst
+from pytest_modelport.core.report import Report
+from pytest_modelport.core.verdict import Outcome, worst
 
 _SIGN = {Outcome.PASSED: "🟢", Outcome.SKIPPED: "⚪", Outcome.INCONCLUSIVE: "🟡"}
 _BAD = "🔴"
@@ -15,32 +18,53 @@ _SHOWN = 50
 _LIVE = re.compile(r"([|\[\]\\])")
 
 
-def render(report: Report, changes: Sequence[tuple[str, str]] = (), *, passed: bool | None = None) -> str:
-    """Markdown: the count first, then what is not green, then all the rest folded away. changes: since the last release.
+def render(
+    report: Report, changes: Sequence[tuple[str, str]] = (), *, passed: bool | None = None
+) -> str:
+    """Markdown: the count first, then what is not green, then all the rest folded away. changes:
+    since the last release.
 
     passed: the gate's decision, where one was made.
     """
     items, good = report.items, report.as_expected if passed is None else passed
     outcomes = Counter(str(worst(verdicts).outcome) for verdicts in items.values())
     counted = ", ".join(f"{count} {name}" for name, count in outcomes.most_common()) or "no routes"
-    lines = [f"## Modelport: {'passed' if good else 'not passed'}", "", f"{len(items)} routes: {counted}", ""]
+    lines = [
+        f"## Modelport: {'passed' if good else 'not passed'}",
+        "",
+        f"{len(items)} routes: {counted}",
+        "",
+    ]
     bad = {key: verdicts for key, verdicts in items.items() if not worst(verdicts).passed}
     if bad:
-        lines += ["| | subject | route | why |", "|---|---|---|---|"]
+        lines += ["| | model | route | why |", "|---|---|---|---|"]
         for (suite, subject, route), verdicts in list(bad.items())[:_SHOWN]:
             verdict = worst(verdicts)
-            sign = "⚪ expected," if "xfail" in verdict.evidence else _SIGN.get(verdict.outcome, _BAD)
-            lines.append(
-                f"| {sign} {verdict.outcome} | {_cell(f'{suite} {subject}')} | `{_cell(route)}` | {_cell(verdict.reason)} |"
+            sign = (
+                "⚪ expected," if "xfail" in verdict.evidence else _SIGN.get(verdict.outcome, _BAD)
             )
+            cells = [
+                f"{sign} {verdict.outcome}",
+                _cell(f"{suite} {subject}"),
+                f"`{_cell(route)}`",
+                _cell(verdict.reason),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
         lines += ["", f"and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
         lines.append("")
     if changes:
-        lines += ["### Since the last release", "", *(f"* {kind}: {_cell(said)}" for kind, said in changes), ""]
+        lines += [
+            "### Since the last release",
+            "",
+            *(f"* {kind}: {_cell(said)}" for kind, said in changes),
+            "",
+        ]
     green = [key for key in items if key not in bad]
     if green:
         lines += ["<details><summary>passed</summary>", ""]
-        lines += [f"* {_cell(f'{suite} {subject}')} `{_cell(route)}`" for suite, subject, route in green]
+        lines += [
+            f"* {_cell(f'{suite} {subject}')} `{_cell(route)}`" for suite, subject, route in green
+        ]
         lines += ["", "</details>"]
     return "\n".join(lines)
 
@@ -55,7 +79,10 @@ def workflow(report: Report) -> Iterator[str]:
     for (suite, subject, route), verdicts in report.items.items():
         verdict = worst(verdicts)
         if not verdict.passed and "xfail" not in verdict.evidence:
-            level, title = "warning" if verdict.outcome in _SIGN else "error", f"{subject} {route} {verdict.outcome}"
+            level, title = (
+                "warning" if verdict.outcome in _SIGN else "error",
+                f"{subject} {route} {verdict.outcome}",
+            )
             yield f"::{level} file={_value(suite)},title={_value(title)}::{_text(verdict.reason)}"
 
 

@@ -1,4 +1,6 @@
-"""Timed routes as plots: how the calls of a run are distributed, how they compare, and how medians went over several runs."""
+"""Timed routes as plots: how the calls of a run are distributed, how they compare, and how medians
+went over several runs.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_modelport.verdict import Key, Report, Verdict
+from pytest_modelport.core.report import Report
+from pytest_modelport.core.verdict import Key, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +26,8 @@ Named = tuple[str, Report]
 def plotted(reports: Sequence[Named], place: Callable[[Verdict], Path]) -> list[Path]:
     """One file for each route that the last report has times of. Returns the files.
 
-    reports: in the order they were made; those before the last one draw the trend. place: of the plot of a verdict's route, a
-    name that ends in `.svg` or `.png`. Raises `OSError`.
+    reports: in the order they were made; those before the last one draw the trend. place: of the
+    plot of a verdict's route, a name that ends in `.svg` or `.png`. Raises `OSError`.
     """
     made = []
     for key, verdicts in reports[-1][1].items.items():
@@ -64,10 +67,19 @@ def _distribution(axes: Axes, verdict: Verdict) -> None:
         colour = f"C{number + 1}"
         axes.axvline(row["ms"], color=colour, linewidth=0.8, label=f"{name} {row['ms']:.3g} ms")
         if row.get("budget") is not None:
-            axes.axvline(row["budget"], color=colour, linestyle="--", label=f"its budget {row['budget']:g} ms")
+            axes.axvline(
+                row["budget"],
+                color=colour,
+                linestyle="--",
+                label=f"its budget {row['budget']:g} ms",
+            )
     # A budget far away would leave nothing to see of the calls: the legend has it.
     axes.set_xlim(0, min(axes.get_xlim()[1], _FAR * runs[-1]))
-    axes.set(xlabel="milliseconds", ylabel="share of calls", title=f"{len(runs)} calls: {verdict.outcome}")
+    axes.set(
+        xlabel="milliseconds",
+        ylabel="share of calls",
+        title=f"{len(runs)} calls: {verdict.outcome}",
+    )
     axes.legend()
 
 

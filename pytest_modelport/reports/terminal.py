@@ -1,4 +1,6 @@
-"""The matrix after a run: subject x route with outcome, worst error against its allowance, and time."""
+"""The matrix after a run: subject x route with outcome, worst error against its allowance, and
+time.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from pytest_modelport.verdict import Outcome, Verdict, worst
+from pytest_modelport.core.verdict import Outcome, Verdict, worst
 
 _STYLE = {
     Outcome.PASSED: "green",
@@ -46,7 +48,7 @@ def _table(verdicts: Sequence[Verdict], *, reasons: bool) -> object:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=reasons)
     # The one column that gives way where the width does not do.
-    table.add_column("subject and route", overflow="fold", max_width=60)
+    table.add_column("model and route", overflow="fold", max_width=60)
     table.add_column("outcome", no_wrap=True)
     table.add_column("error/allowed", no_wrap=True, justify="right")
     table.add_column("time", no_wrap=True, justify="right")
@@ -65,7 +67,9 @@ def _table(verdicts: Sequence[Verdict], *, reasons: bool) -> object:
             Text(used(group)),
             Text(f"{seconds:.1f} s"),
         ]
-        table.add_row(*cells, *([Text("" if verdict.passed else verdict.reason)] if reasons else []))
+        table.add_row(
+            *cells, *([Text("" if verdict.passed else verdict.reason)] if reasons else [])
+        )
         previous = subject
     return table
 
@@ -86,7 +90,9 @@ def _groups(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], list[Verdict]]
 
 
 def used(group: Iterable[Verdict]) -> str:
-    """How much of its allowance the worst output used: `0.31`, `17x`; empty when magnitudes were not reached."""
+    """How much of its allowance the worst output used: `0.31`, `17x`; empty when magnitudes were
+    not reached.
+    """
     shares = [share for verdict in group if (share := verdict.used) is not None]
     if not shares:
         return ""
@@ -95,9 +101,13 @@ def used(group: Iterable[Verdict]) -> str:
 
 
 def times(verdicts: Sequence[Verdict]) -> list[str]:
-    """What was timed and what transforms cost: a line for each question, whether it has a budget or not."""
+    """What was timed and what transforms cost: a line for each question, whether it has a budget or
+    not.
+    """
     measured = [verdict for verdict in verdicts if verdict.check in ("latency", "quality")]
-    return [f"{verdict.subject} {verdict.route.id}: {verdict.reason}" for verdict in measured] + [""] * bool(measured)
+    return [f"{verdict.subject} {verdict.route.id}: {verdict.reason}" for verdict in measured] + [
+        ""
+    ] * bool(measured)
 
 
 def footer(verdicts: Sequence[Verdict]) -> list[str]:
@@ -108,5 +118,7 @@ def footer(verdicts: Sequence[Verdict]) -> list[str]:
         f"{len(groups)} route{'s' if len(groups) != 1 else ''}: "
         + ", ".join(f"{count} {name}" for name, count in outcomes.items())
     ]
-    skipped = Counter(worst(group).reason for group in groups.values() if worst(group).outcome is Outcome.SKIPPED)
+    skipped = Counter(
+        worst(group).reason for group in groups.values() if worst(group).outcome is Outcome.SKIPPED
+    )
     return lines + [f"skipped {count}: {reason}" for reason, count in skipped.items()]

@@ -1,4 +1,6 @@
-"""Deployment runtimes against the table of what really becomes of known models (fixtures/deployment.py)."""
+"""Deployment runtimes against the table of what really becomes of known models
+(fixtures/deployment.py).
+"""
 
 from __future__ import annotations
 
@@ -10,19 +12,20 @@ import torch
 from torch import nn
 
 from fixtures import deployment
-from pytest_modelport import installing, shelf
-from pytest_modelport.environments import own
-from pytest_modelport.verdict import worst
+from pytest_modelport.backends import registry
+from pytest_modelport.cleanroom import install
+from pytest_modelport.cleanroom.environments import own
+from pytest_modelport.core.verdict import worst
 
 MODELS = ("cnn", "encoder", "lstm", pytest.param("wide", marks=pytest.mark.full))
 
 
 def provide(target, needs):
     """Makes the environments of the target's own; its packages here must be there."""
-    parsed = shelf.target(target)
-    for item in (shelf.format_(parsed.format), shelf.runtime(parsed.runtime)):
-        if home := shelf.home(item):
-            installing.create(own()[home], print)
+    parsed = registry.target(target)
+    for item in (registry.format_(parsed.format), registry.runtime(parsed.runtime)):
+        if home := registry.home(item):
+            install.create(own()[home], print)
         else:
             needs(item.REQUIRES)
 
@@ -35,7 +38,11 @@ def test_litert_is_right_about_what_it_converts_with_a_fixed_batch(name, prove, 
 
 
 @pytest.mark.parametrize(
-    "target", [pytest.param(name, marks=pytest.mark.full) if name in deployment.LARGE else name for name in deployment.TARGETS]
+    "target",
+    [
+        pytest.param(name, marks=pytest.mark.full) if name in deployment.LARGE else name
+        for name in deployment.TARGETS
+    ],
 )
 @pytest.mark.parametrize("name", MODELS)
 def test_what_becomes_of_a_model_is_what_is_known(name, target, prove, needs):
@@ -57,10 +64,14 @@ def test_what_becomes_of_a_model_is_what_is_known(name, target, prove, needs):
     ],
 )
 def test_a_file_that_is_brought_is_proven_as_one_that_was_exported(target, prove, needs, tmp_path):
-    """Whatever it promises, and in whatever form: some are folders, most say nothing of their inputs."""
+    """Whatever it promises, and in whatever form: some are folders, most say nothing of their
+    inputs.
+    """
     provide(target, needs)
     model, example, other = deployment.case("cnn")
-    made = prove([target], model, example, samples=[other], dynamic_shapes=deployment.shapes()).verdicts[0]
+    made = prove(
+        [target], model, example, samples=[other], dynamic_shapes=deployment.shapes()
+    ).verdicts[0]
     folder = Path(made.evidence["artifact"])
     entry = json.loads((folder / "manifest.json").read_text())["entry"]
     again = prove([target], model, example, samples=[other], artifact=folder / entry).verdicts[0]
@@ -68,26 +79,45 @@ def test_a_file_that_is_brought_is_proven_as_one_that_was_exported(target, prove
 
 
 #: ncnn dies of a network that is a ReLU alone, and its answers are copied; Core ML gives none here.
-ANSWERING = [name for name in deployment.TARGETS if name not in (*deployment.LARGE, "ncnn", "coreml")]
+ANSWERING = [
+    name for name in deployment.TARGETS if name not in (*deployment.LARGE, "ncnn", "coreml")
+]
 
 
 @pytest.mark.parametrize("target", ANSWERING)
 def test_an_answer_outlives_the_objects_it_came_in(target, prove, needs):
-    """IREE takes the memory of its results back with them: large ones could not be read, others were overwritten."""
+    """IREE takes the memory of its results back with them: large ones could not be read, others
+    were overwritten.
+    """
     provide(target, needs)
-    verdict = worst(prove([target], nn.ReLU(), torch.randn(1, 2, 400, 400), checks=["parity"]).verdicts)
+    verdict = worst(
+        prove([target], nn.ReLU(), torch.randn(1, 2, 400, 400), checks=["parity"]).verdicts
+    )
     assert verdict.passed, verdict
 
 
 def test_every_deployment_target_is_in_the_table():
     extras = {
-        name: {shelf.format_(shelf.target(name).format).EXTRA, shelf.runtime(shelf.target(name).runtime).EXTRA}
-        for name in shelf.targets()
+        name: {
+            registry.format_(registry.target(name).format).EXTRA,
+            registry.runtime(registry.target(name).runtime).EXTRA,
+        }
+        for name in registry.targets()
     }
-    deployed = {name for name, found in extras.items() if found - {"", "onnx"} or shelf.target(name).environment}
-    legacy = {name for name in deployed if name.startswith("onnx_legacy:")}  # the same runtimes on the older exporter's files
+    deployed = {
+        name
+        for name, found in extras.items()
+        if found - {"", "onnx"} or registry.target(name).environment
+    }
+    legacy = {
+        name for name in deployed if name.startswith("onnx_legacy:")
+    }  # the same runtimes on the older exporter's files
     elsewhere = {"onnx:torch", "mindspore"}  # tests/full
-    gpu = {name for name in deployed if "cpu" not in shelf.runtime(shelf.target(name).runtime).DEVICES}
+    gpu = {
+        name
+        for name in deployed
+        if "cpu" not in registry.runtime(registry.target(name).runtime).DEVICES
+    }
     assert deployed - legacy - elsewhere - gpu == set(deployment.TARGETS)
 
 

@@ -1,4 +1,5 @@
-"""Every transform on every target against the table of what really becomes of trained networks (fixtures/transforming.json).
+"""Every transform on every target against the table of what really becomes of trained networks
+(fixtures/transforming.json).
 
 All of it with `--full`; otherwise another part each day.
 """
@@ -10,9 +11,9 @@ import datetime as dt
 import pytest
 
 from fixtures import transforming
-from pytest_modelport import shelf
-from pytest_modelport.chain import chain_of
-from pytest_modelport.verdict import worst
+from pytest_modelport.backends import registry
+from pytest_modelport.core.verdict import worst
+from pytest_modelport.request.transform_chain import chain_of
 
 #: The table is so many days long.
 _DAYS = 60
@@ -24,10 +25,16 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("model", "transform", "target"), CELLS)
-def test_what_becomes_of_a_transformed_model_is_what_is_known(model, transform, target, prove, needs):
+def test_what_becomes_of_a_transformed_model_is_what_is_known(
+    model, transform, target, prove, needs
+):
     steps = () if transform == "none" else chain_of(transform).steps
-    parsed = shelf.target(target)
-    for item in (shelf.format_(parsed.format), shelf.runtime(parsed.runtime), *(shelf.transform(step.name) for step in steps)):
+    parsed = registry.target(target)
+    for item in (
+        registry.format_(parsed.format),
+        registry.runtime(parsed.runtime),
+        *(registry.transform(step.name) for step in steps),
+    ):
         needs(item.REQUIRES)
     if "quantizer=xnnpack" in transform:
         needs({"executorch": "executorch>=1.0"})
@@ -44,8 +51,13 @@ def test_what_becomes_of_a_transformed_model_is_what_is_known(model, transform, 
 
 
 def test_the_table_is_about_every_transform():
-    named = {step.name for _, transform, _ in transforming.cells() if transform != "none" for step in chain_of(transform).steps}
-    assert named == set(shelf.names("transforms")) - {
+    named = {
+        step.name
+        for _, transform, _ in transforming.cells()
+        if transform != "none"
+        for step in chain_of(transform).steps
+    }
+    assert named == set(registry.names("transforms")) - {
         "pt2e_qat"
     }  # needs training: examples/compress, tests/unit/test_transforming.py
     assert set(transforming.known()) == set(transforming.cells())

@@ -17,16 +17,24 @@ KNOWN = set(re.findall(r'"(--modelport-[a-z-]+)"', Path(options.__file__).read_t
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_options_and_commands_are_there(path, capsys):
-    from pytest_modelport.cli import main
+    from pytest_modelport.cli.main import main
 
     text = path.read_text()
     assert set(re.findall(r"--modelport-[a-z-]+", text)) <= KNOWN
     with pytest.raises(SystemExit):
         main(["--help"])
     commands = set(re.search(r"COMMAND\n((?:    .*\n)+)", capsys.readouterr().out)[1].split())
-    assert set(re.findall(r"(?:^ *|&& |run: |- )modelport ([\w-]+)", text, re.MULTILINE)) <= commands
-    extras = {name for found in re.findall(r"pytest-modelport\[([\w,]+)\]", text) for name in found.split(",")}
-    assert extras <= set(re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
+    assert (
+        set(re.findall(r"(?:^ *|&& |run: |- )modelport ([\w-]+)", text, re.MULTILINE)) <= commands
+    )
+    extras = {
+        name
+        for found in re.findall(r"pytest-modelport\[([\w,]+)\]", text)
+        for name in found.split(",")
+    }
+    assert extras <= set(
+        re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    )
 
 
 def test_yaml_is_yaml():

@@ -13,53 +13,10 @@ import pytest_modelport
 ROOT = Path(pytest_modelport.__file__).parent
 PACKAGE = "pytest_modelport"
 
-#: From the roof to the ground: a module imports from its own floor and from those below.
-FLOORS = [
-    ("plugin", "cli", "strategies"),
-    ("releasing", "upgrading"),
-    ("verifying",),
-    ("doctor",),
-    ("pipeline",),
-    ("availability",),
-    ("checks",),
-    ("asking", "finding", "search", "transforming", "second", "metric", "remains"),
-    ("diagnose",),
-    ("bench",),
-    ("making", "reworking", "calibration", "feeding", "loading", "probes"),
-    ("workspace", "cleanroom"),
-    ("formats", "runtimes", "transforms", "libraries"),
-    (
-        "programs",
-        "torchcall",
-        "ordered",
-        "ortsession",
-        "onnxfile",
-        "onnxexport",
-        "jitfile",
-        "openvinofile",
-        "ireefile",
-        "executorchfile",
-        "ortquantize",
-        "torchaoquantize",
-        "pt2equantize",
-        "nncfquantize",
-        "merge",
-        "pruning",
-    ),
-    ("request", "shelf", "steps", "surroundings"),
-    ("reporting",),
-    ("reports", "explain"),
-]
-
 
 @pytest.fixture(scope="module")
 def graph():
     return grimp.build_graph(PACKAGE, exclude_type_checking_imports=True)
-
-
-def floor(module: str) -> int:
-    part = module.removeprefix(f"{PACKAGE}.").partition(".")[0]
-    return next((number for number, names in enumerate(FLOORS) if part in names), len(FLOORS))
 
 
 def edges(graph):
@@ -67,11 +24,6 @@ def edges(graph):
         for imported in graph.find_modules_directly_imported_by(importer):
             if PACKAGE not in (importer, imported):
                 yield importer, imported
-
-
-def test_imports_go_down(graph):
-    upward = [f"{a} -> {b}" for a, b in edges(graph) if floor(b) < floor(a)]
-    assert upward == []
 
 
 def test_there_are_no_cycles(graph):
@@ -84,10 +36,18 @@ def test_there_are_no_cycles(graph):
     assert looped == []
 
 
-@pytest.mark.parametrize("shelf", ["formats", "runtimes", "transforms", "checks", "libraries", "reports"])
+SHELVES = ["backends.formats", "backends.runtimes", "backends.transforms", "backends.libraries", "checks"]
+
+
+@pytest.mark.parametrize("shelf", SHELVES)
 def test_items_of_a_shelf_do_not_import_each_other(graph, shelf):
     inside = [(a, b) for a, b in edges(graph) if a.startswith(f"{PACKAGE}.{shelf}.") and b.startswith(f"{PACKAGE}.{shelf}")]
-    assert inside == []
+    assert [(a, b) for a, b in inside if not b.rpartition(".")[2].startswith("_")] == []
+
+
+def test_nobody_outside_a_folder_imports_its_underscore_files(graph):
+    private = [(a, b) for a, b in edges(graph) if b.rpartition(".")[2].startswith("_")]
+    assert [(a, b) for a, b in private if a.rpartition(".")[0] != b.rpartition(".")[0]] == []
 
 
 def test_nothing_below_the_plugin_knows_of_it_or_of_pytest():
@@ -100,11 +60,17 @@ def test_nothing_below_the_plugin_knows_of_it_or_of_pytest():
             assert not any(name.partition(".")[0] in ("pytest", "_pytest") for name in names), path
 
 
-def test_what_renders_knows_verdicts_only(graph):
-    allowed = {f"{PACKAGE}.{name}" for name in ("verdict", "route", "errors")}
-    for module in graph.modules:
-        if module.startswith((f"{PACKAGE}.reports.", f"{PACKAGE}.explain")):
-            assert graph.find_modules_directly_imported_by(module) <= allowed | {PACKAGE}, module
+@pytest.mark.parametrize("name", ["badge", "failure_text", "html", "markdown", "plot", "terminal"])
+def test_what_renders_knows_verdicts_only(graph, name):
+    allowed = {f"{PACKAGE}.core.{known}" for known in ("errors", "package", "report", "route", "verdict")}
+    assert graph.find_modules_directly_imported_by(f"{PACKAGE}.reports.{name}") <= allowed | {PACKAGE}
+
+
+def test_only_what_is_public_stands_at_the_top():
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert len(folders) == 15
+    public = {"__init__", "__main__", "consolidate", "distil", "extend", "merge", "strategies"}
+    assert {path.stem for path in ROOT.glob("*.py")} == public
 
 
 def test_no_room_is_crowded():

@@ -1,4 +1,6 @@
-"""ONNX Runtime's GPU build where there is no GPU: it falls back to the processor and only logs it. The port must not."""
+"""ONNX Runtime's GPU build where there is no GPU: it falls back to the processor and only logs it.
+The port must not.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,15 @@ import pytest
 import torch
 
 from fixtures import deployment
-from pytest_modelport import installing, pipeline
-from pytest_modelport.bench import Bench
+from pytest_modelport.backends.session_options import SessionOptions
+from pytest_modelport.cleanroom import install
+from pytest_modelport.cleanroom.environments import Environment, own
 from pytest_modelport.cleanroom.room import RoomEnded
-from pytest_modelport.environments import Environment, own
-from pytest_modelport.isolate import Raised
-from pytest_modelport.request import routes_of
-from pytest_modelport.setting import Setting
-from pytest_modelport.workspace import Workspace
+from pytest_modelport.cleanroom.workspace import Workspace
+from pytest_modelport.engine.build_case import build_case
+from pytest_modelport.engine.resolve import routes_of
+from pytest_modelport.isolation.jobs import Raised
+from pytest_modelport.workbench.workbench import Workbench
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +24,10 @@ def workspace(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         made = Environment("gpu", ("onnxruntime-gpu>=1.24",))
-        installing.create(made, print)
-        with Workspace(tmp_path_factory.mktemp("work"), environments={**own(), "gpu": made}) as room:
+        install.create(made, print)
+        with Workspace(
+            tmp_path_factory.mktemp("work"), environments={**own(), "gpu": made}
+        ) as room:
             yield room
 
 
@@ -31,12 +36,18 @@ def workspace(tmp_path_factory):
 @pytest.mark.parametrize("runtime", ["onnxruntime", "onnxruntime_tensorrt"])
 def test_a_gpu_build_that_fell_back_to_the_processor_is_refused(workspace, runtime):
     model, example, _ = deployment.case("cnn")
-    case = pipeline.case_of(model, example, name="cnn")
-    artifact = Bench(case, routes_of(["onnx"], ["none"], ["cpu"])[0], workspace).artifact
+    case = build_case(model, example, name="cnn")
+    artifact = Workbench(case, routes_of(["onnx"], ["none"], ["cpu"])[0], workspace).artifact
     room = workspace.room(1, "gpu")
-    with room.open("onnxruntime", artifact.folder, Setting("cpu"), 60) as session:
+    with room.open("onnxruntime", artifact.folder, SessionOptions("cpu"), 60) as session:
         assert session.options["provider"] == "CPUExecutionProvider"
-    with pytest.raises(RoomEnded) as ended, room.open(runtime, artifact.folder, Setting("cuda"), 60):
+    with (
+        pytest.raises(RoomEnded) as ended,
+        room.open(runtime, artifact.folder, SessionOptions("cuda"), 60),
+    ):
         pass
     assert isinstance(ended.value.ending, Raised)
-    assert "was asked for and ONNX Runtime fell back to CPUExecutionProvider" in ended.value.ending.cause.headline
+    assert (
+        "was asked for and ONNX Runtime fell back to CPUExecutionProvider"
+        in ended.value.ending.cause.headline
+    )

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_modelport import installing, verify
-from pytest_modelport.environments import own, variables
-from pytest_modelport.verdict import worst
+from pytest_modelport import verify
+from pytest_modelport.cleanroom import install
+from pytest_modelport.cleanroom.environments import own, variables
+from pytest_modelport.core.verdict import worst
 
 pytestmark = pytest.mark.full
 
@@ -45,11 +46,17 @@ def written(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         made = own()["mindspore"]
-        installing.create(made, print)
+        install.create(made, print)
 
         def write(name, linear):
-            np.savez(folder / "weights.npz", weight=linear.weight.detach().numpy(), bias=linear.bias.detach().numpy())
-            (folder / "write.py").write_text(WRITE)  # MindSpore reads the source of what it compiles
+            np.savez(
+                folder / "weights.npz",
+                weight=linear.weight.detach().numpy(),
+                bias=linear.bias.detach().numpy(),
+            )
+            (folder / "write.py").write_text(
+                WRITE
+            )  # MindSpore reads the source of what it compiles
             command = [made.python, folder / "write.py", folder / "weights.npz", folder / name]
             subprocess.run(command, check=True, env=variables(), cwd=folder, capture_output=True)
             return folder / f"{name}.mindir"

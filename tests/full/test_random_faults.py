@@ -12,11 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_modelport import pipeline
 from pytest_modelport.cleanroom.room import RoomEnded
-from pytest_modelport.request import routes_of
-from pytest_modelport.verdict import worst
-from pytest_modelport.workspace import Workspace
+from pytest_modelport.cleanroom.workspace import Workspace
+from pytest_modelport.core.verdict import worst
+from pytest_modelport.engine import pipeline
+from pytest_modelport.engine.build_case import build_case
+from pytest_modelport.engine.resolve import routes_of
+from pytest_modelport.request.options import Options
 from tests.processes import children, gone
 from tests.scripted import answer, artifact
 
@@ -41,10 +43,16 @@ def test_whatever_happens_to_the_clean_room_the_session_finishes(tmp_path):
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).eval()
     route, seen, outcomes = routes_of(["torchscript"], ["none"], ["cpu"])[0], [], []
     with Workspace(tmp_path / "work") as workspace:
-        case = pipeline.case_of(model, torch.randn(2, 4), samples=[torch.randn(2, 4)] * 20, timeout=5)
-        assert pipeline.prove(workspace, case, route, ["parity"])[0].passed  # the subject is judged once, undisturbed
+        case = build_case(
+            model, torch.randn(2, 4), options=Options(samples=[torch.randn(2, 4)] * 20, timeout=5)
+        )
+        assert pipeline.prove(workspace, case, route, ["parity"])[
+            0
+        ].passed  # the subject is judged once, undisturbed
         for _ in range(MOMENTS):
-            timer = threading.Timer(chance.uniform(0, 0.15), strike, (workspace.room(1), chance.choice(SIGNALS), seen))
+            timer = threading.Timer(
+                chance.uniform(0, 0.15), strike, (workspace.room(1), chance.choice(SIGNALS), seen)
+            )
             timer.start()
             verdict = worst(pipeline.prove(workspace, case, route, ["parity"]))
             timer.join()
@@ -58,7 +66,8 @@ def test_whatever_happens_to_the_clean_room_the_session_finishes(tmp_path):
     assert set(children(os.getpid())) <= before
 
 
-#: What a thread of the port's own process does after a random time, while the process works, replies or waits.
+#: What a thread of the port's own process does after a random time, while the process works,
+#: replies or waits.
 WITHIN = {
     "fills its memory": """
     import resource

@@ -10,13 +10,15 @@ import time
 
 import pytest
 
-from pytest_modelport import release
+from pytest_modelport.reports import release
 
 #: Puts forty artifacts into a release and completes it, over and over again in new folders.
 PROGRAM = """
 import sys
 from pathlib import Path
-from pytest_modelport import Outcome, Report, Route, Stage, Verdict, artifact, release
+from pytest_modelport import Outcome, Report, Route, Stage, Verdict
+from pytest_modelport.core import artifact
+from pytest_modelport.reports import release
 
 scratch, number = Path(sys.argv[1]), 0
 made = scratch / "made"
@@ -42,7 +44,9 @@ def test_a_hundred_kills_leave_whole_releases_or_none(tmp_path):
     for number in range(100):
         scratch = tmp_path / str(number)
         scratch.mkdir()
-        child = subprocess.Popen([sys.executable, "-c", PROGRAM, str(scratch)], stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(scratch)], stdout=subprocess.PIPE, text=True
+        )
         assert child.stdout.readline() == "ready\n"
         time.sleep(draw.uniform(0, 0.6))
         child.send_signal(signal.SIGKILL)
@@ -52,4 +56,6 @@ def test_a_hundred_kills_leave_whole_releases_or_none(tmp_path):
             assert list(release.problems(folder)) == [], folder
             assert len(release.read(folder).files) == 80
             whole += 1
-    assert whole > 20  # some were finished before the kill, and every run was killed at some moment of another one
+    assert (
+        whole > 20
+    )  # some were finished before the kill, and every run was killed at some moment of another one

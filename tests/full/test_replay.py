@@ -1,4 +1,6 @@
-"""A failure that a search has found shows again from its printed line alone, in a hundred new processes."""
+"""A failure that a search has found shows again from its printed line alone, in a hundred new
+processes.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,18 @@ def mixed():
 
 
 def said(command: str, folder: Path, number: int = 0) -> tuple[int, str, str]:
-    """Status and output of a command in a new process with hashes and threads of its own, and its first line."""
-    environment = {**os.environ, "PYTHONHASHSEED": str(number), "OMP_NUM_THREADS": str(1 + number % 2)}
+    """Status and output of a command in a new process with hashes and threads of its own, and its
+    first line.
+    """
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": str(number),
+        "OMP_NUM_THREADS": str(1 + number % 2),
+    }
     run = [sys.executable, "-m", "pytest_modelport.cli", *shlex.split(command)[1:]]
-    done = subprocess.run(run, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        run, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
     return done.returncode, done.stdout, done.stdout.partition("\n")[0]
 
 
@@ -48,7 +58,9 @@ def said(command: str, folder: Path, number: int = 0) -> tuple[int, str, str]:
 @pytest.mark.parametrize("model", ["alone", "mixed"])
 def test_from_its_line_alone(model, tmp_path):
     (tmp_path / "models_to_replay.py").write_text(MODELS)
-    status, output, fact = said(f"modelport verify models_to_replay:{model} --targets torchscript --dynamic", tmp_path)
+    status, output, fact = said(
+        f"modelport verify models_to_replay:{model} --targets torchscript --dynamic", tmp_path
+    )
     assert status == 1, output
     command = re.search(r"modelport replay .*", output)
     assert command, output

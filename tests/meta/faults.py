@@ -1,8 +1,9 @@
 """Subjects whose deployment goes wrong somewhere, and controls that look suspicious and are fine.
 
-Each says what really becomes of it on each target, seen with plain export and runtime calls (`benchmarks/bare.py` repeats that):
-`ok`, `wrong` (another answer), `no-export`, `no-run` (the runtime refuses), `crash` (the process dies). `then` holds the samples
-that show it; targets that are not listed are not claimed.
+Each says what really becomes of it on each target, seen with plain export and runtime calls
+(`benchmarks/bare.py` repeats that): `ok`, `wrong` (another answer), `no-export`, `no-run` (the
+runtime refuses), `crash` (the process dies). `then` holds the samples that show it; targets that
+are not listed are not claimed.
 """
 
 from __future__ import annotations
@@ -94,7 +95,8 @@ def t(*values: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
     return torch.tensor(values, dtype=dtype)
 
 
-# --- control flow and baked values ------------------------------------------------------------------------------------------
+# --- control flow and baked values
+# ------------------------------------------------------------------------------------------
 
 
 class BranchOnSum(nn.Module):
@@ -232,7 +234,8 @@ fault(
     **{"onnx:openvino": "ok"},
 )
 
-# --- state, aliasing, modes, randomness -------------------------------------------------------------------------------------
+# --- state, aliasing, modes, randomness
+# -------------------------------------------------------------------------------------
 
 
 class CountsInBuffer(nn.Module):
@@ -350,7 +353,8 @@ fault(
     **{"onnx:openvino": "no-run"},
 )
 
-# --- arithmetic -------------------------------------------------------------------------------------------------------------
+# --- arithmetic
+# -------------------------------------------------------------------------------------------------------------
 
 fault(
     "remainder_of_large_numbers",
@@ -483,7 +487,8 @@ fault(
     **{"onnx:openvino": "no-run"},
 )
 
-# --- operators --------------------------------------------------------------------------------------------------------------
+# --- operators
+# --------------------------------------------------------------------------------------------------------------
 
 
 def _attention(seed: int = 0) -> tuple[torch.Tensor, ...]:
@@ -594,10 +599,13 @@ fault(
     torch_compile="no-run",
     aotinductor="no-export",
     openvino="ok",
-    **{"onnx:openvino": "wrong"},  # its values are right; the output sizes that the file declares are not
+    **{
+        "onnx:openvino": "wrong"
+    },  # its values are right; the output sizes that the file declares are not
 )
 
-# --- controls ---------------------------------------------------------------------------------------------------------------
+# --- controls
+# ---------------------------------------------------------------------------------------------------------------
 
 
 class TiedHead(nn.Module):
@@ -614,7 +622,9 @@ class TiedHead(nn.Module):
 class Positions(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("table", torch.sin(torch.arange(256.0)).reshape(1, 64, 4), persistent=False)
+        self.register_buffer(
+            "table", torch.sin(torch.arange(256.0)).reshape(1, 64, 4), persistent=False
+        )
 
     def forward(self, x):
         return x + self.table[:, : x.size(1)]

@@ -1,4 +1,6 @@
-"""Everything a user can get wrong, and every way the machine can let them down: one clear message each."""
+"""Everything a user can get wrong, and every way the machine can let them down: one clear message
+each.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pytest_modelport import Outcome, Sample, Stage, UsageError, verify
-from pytest_modelport.verdict import worst
+from pytest_modelport.core.verdict import worst
 
 X = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
 
@@ -33,7 +35,10 @@ def notes(report):
         ({"targets": ["torchscript"], "checks": ["weight"]}, "did you mean 'weights'"),
         ({"targets": ["torchscript"], "kwargs": torch.ones(1)}, "kwargs is a Tensor: give a dict"),
         ({"targets": ["torchscript"], "samples": X[0]}, "samples"),
-        ({"targets": ["torchscript"], "workdir": "/dev/null/here"}, "workdir /dev/null/here cannot be used"),
+        (
+            {"targets": ["torchscript"], "workdir": "/dev/null/here"},
+            "workdir /dev/null/here cannot be used",
+        ),
         ({"targets": ["torchscript"], "timeout": 0}, "timeout is 0"),
         ({"targets": ["torchscript"], "threads": 0}, "threads is 0"),
     ],
@@ -104,7 +109,13 @@ def test_outputs_that_are_empty_prove_nothing(prove, target):
 
 
 def test_an_empty_sample_beside_a_full_one_is_fine(prove):
-    report = prove(["torchscript", "torch_export", "onnx"], nn.Linear(3, 2), X, samples=[X[:0]], dynamic_shapes={0: "batch"})
+    report = prove(
+        ["torchscript", "torch_export", "onnx"],
+        nn.Linear(3, 2),
+        X,
+        samples=[X[:0]],
+        dynamic_shapes={0: "batch"},
+    )
     assert report.passed, report
 
 
@@ -143,7 +154,7 @@ def test_an_operation_without_float64_is_noted(prove):
 
 
 def test_noise_that_cannot_be_measured_is_said(prove, monkeypatch):
-    from pytest_modelport import evaluate
+    from pytest_modelport.reference import evaluate
 
     def fails(*_, **__):
         raise RuntimeError("no noise today")
@@ -151,12 +162,15 @@ def test_noise_that_cannot_be_measured_is_said(prove, monkeypatch):
     monkeypatch.setattr(evaluate, "noisy", fails)
     report = prove(["torchscript"], nn.Linear(3, 2), X)
     assert report.passed
-    assert "noise could not be measured (RuntimeError: no noise today): torch.testing's tolerances were used" in notes(report)
+    assert (
+        "noise could not be measured (RuntimeError: no noise today): torch.testing's tolerances were used"
+        in notes(report)
+    )
     assert report.verdicts[0].evidence["allowance"]["source"].startswith("torch.testing's table")
 
 
 def test_an_oracle_that_cannot_be_had_is_said(prove, monkeypatch):
-    from pytest_modelport import evaluate
+    from pytest_modelport.reference import evaluate
 
     def fails(*_, **__):
         raise RuntimeError("no oracle today")
@@ -164,13 +178,17 @@ def test_an_oracle_that_cannot_be_had_is_said(prove, monkeypatch):
     monkeypatch.setattr(evaluate, "exact", fails)
     report = prove(["torchscript"], nn.Linear(3, 2), X + 1)
     assert report.passed
-    assert "no float64 kernel for the whole subject (RuntimeError: no oracle today)" in notes(report)
+    assert "no float64 kernel for the whole subject (RuntimeError: no oracle today)" in notes(
+        report
+    )
 
 
 def test_a_broken_package_is_an_error_in_its_own_words(prove, monkeypatch, tmp_path):
-    (tmp_path / "broken_package.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    (tmp_path / "broken_package.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
     monkeypatch.syspath_prepend(tmp_path)
-    from pytest_modelport.formats import torchscript
+    from pytest_modelport.backends.formats import torchscript
 
     monkeypatch.setattr(torchscript, "REQUIRES", {"broken_package": "broken-package"})
     verdict = worst(prove(["torchscript"], nn.Linear(3, 2), X).verdicts)
@@ -181,8 +199,12 @@ def test_a_broken_package_is_an_error_in_its_own_words(prove, monkeypatch, tmp_p
 
 
 def test_a_package_that_is_broken_only_in_the_clean_room_is_an_error_too(monkeypatch, tmp_path):
-    (tmp_path / "onnxruntime.py").write_text("raise ImportError('libcublas.so.12: cannot open shared object file')")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # what the room finds; this process looks no further than before
+    (tmp_path / "onnxruntime.py").write_text(
+        "raise ImportError('libcublas.so.12: cannot open shared object file')"
+    )
+    monkeypatch.setenv(
+        "PYTHONPATH", str(tmp_path)
+    )  # what the room finds; this process looks no further than before
     verdict = worst(verify(nn.Linear(3, 2), X, targets=["onnx"]).verdicts)
     assert (verdict.outcome, verdict.stage) == (Outcome.ERROR, Stage.OPEN)
     assert verdict.reason == (
@@ -242,13 +264,20 @@ print(verdict.outcome, verdict.stage, verdict.reason)
 @pytest.mark.parametrize("target", ["torchscript", "torch_export", "onnx"])
 def test_a_full_disk_is_an_error_that_says_so(tmp_path, target):
     """A file system of 3 MiB, in a namespace of its own, for an artifact of 4 MB."""
-    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode
+    ):
         pytest.skip("needs user namespaces (unshare -rm) to make a small file system")
     root = str(Path(__file__).parents[2])
     code = FULL.format(root=root, target=target, folder=f"{tmp_path}/work")
     script = f'mount -t tmpfs -o size=3m tmpfs "{tmp_path}" && exec "{sys.executable}" -c "$CODE"'
     done = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, env={**os.environ, "CODE": code}, timeout=300
+        ["unshare", "-rm", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CODE": code},
+        timeout=300,
     )
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr
     assert last.startswith("error "), last + done.stderr
@@ -271,7 +300,9 @@ def test_without_a_workdir_only_failures_stay(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert verify(nn.Linear(3, 2), X, targets=["torchscript"]).passed
     assert list(tmp_path.iterdir()) == []
-    report = verify(Returning(lambda x: x + float(torch.jit.is_tracing())), X, targets=["torchscript"])
+    report = verify(
+        Returning(lambda x: x + float(torch.jit.is_tracing())), X, targets=["torchscript"]
+    )
     assert not report.passed
     kept = Path(report.verdicts[0].evidence["artifact"])
     assert (kept / "manifest.json").exists()
@@ -286,7 +317,10 @@ def test_a_sample_of_another_structure_is_a_refusal_of_the_port(prove):
     report = prove(["onnx", "torchscript"], Optional(), X, samples=[(X, torch.ones(2, 1))])
     for verdict in (item for item in report.verdicts if item.check == "parity"):
         assert (verdict.outcome, verdict.stage) == (Outcome.FAILED, Stage.RUN)
-    assert "the port cannot be given samples[0]: it has no input 'mask' (exported with x)" in report.verdicts[0].reason
+    assert (
+        "the port cannot be given samples[0]: it has no input 'mask' (exported with x)"
+        in report.verdicts[0].reason
+    )
     report = prove(["onnx"], Optional(), X, {"times": 2}, samples=[Sample((X,), {"times": 3})])
     assert "times was fixed at 2 when it was exported, and is 3 here" in report.verdicts[0].reason
 

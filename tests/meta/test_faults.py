@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from pytest_modelport import Outcome, Stage
-from pytest_modelport.verdict import worst
+from pytest_modelport.core.verdict import worst
 from tests.meta.faults import FAULTS
 
 
 def long(name: str, target: str, expected: str) -> bool:
     """What takes many seconds, and is covered by others of its kind."""
-    return not name.startswith("control") and ("openvino" in target or (target, expected) == ("aotinductor", "ok"))
+    return not name.startswith("control") and (
+        "openvino" in target or (target, expected) == ("aotinductor", "ok")
+    )
 
 
 CASES = [
@@ -28,19 +30,26 @@ def test_a_fault_on_a_target(name, target, prove):
     if "openvino" in target:
         pytest.importorskip("openvino")
     fault = FAULTS[name]
-    report = prove([target], fault.subject(), fault.args, samples=fault.then, dynamic_shapes=fault.shapes)
+    report = prove(
+        [target], fault.subject(), fault.args, samples=fault.then, dynamic_shapes=fault.shapes
+    )
     verdict = worst(report.verdicts)
     expected = fault.expect[target]
     if expected == "ok":
         assert report.passed, report
     elif expected == "wrong":
-        assert verdict.outcome is Outcome.FAILED or (name in TIES and verdict.outcome is Outcome.INCONCLUSIVE), report
+        assert verdict.outcome is Outcome.FAILED or (
+            name in TIES and verdict.outcome is Outcome.INCONCLUSIVE
+        ), report
     elif expected == "no-export":
         assert verdict.outcome in (Outcome.UNSUPPORTED, Outcome.FAILED), report
         assert verdict.stage is Stage.EXPORT
     elif expected == "no-run":
         assert verdict.outcome is Outcome.FAILED, report
-        assert verdict.stage in (Stage.OPEN, Stage.RUN) or "was to vary and is fixed at" in verdict.reason
+        assert (
+            verdict.stage in (Stage.OPEN, Stage.RUN)
+            or "was to vary and is fixed at" in verdict.reason
+        )
     else:
         assert (expected, verdict.outcome) == ("crash", Outcome.CRASHED), report
     assert len(verdict.reason) > 20

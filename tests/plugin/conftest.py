@@ -29,7 +29,9 @@ def portable(*targets, **keywords):
 
 
 class OwnModulesOnly:
-    """In place of pytester's snapshot of `sys.modules`, which forgets torch after every run; it cannot be imported twice."""
+    """In place of pytester's snapshot of `sys.modules`, which forgets torch after every run; it
+    cannot be imported twice.
+    """
 
     def __init__(self, preserve: object = None) -> None:
         self._before = set(sys.modules)
@@ -55,13 +57,19 @@ def pytester(keep_modules: None, pytester: pytest.Pytester) -> pytest.Pytester:
 def run(pytester: pytest.Pytester):
     """Write a test file (the header is added) and run pytest on it in this process."""
 
-    def make(body: str, *options: str, conftest: str = "", ini: str = "", inline: bool = True) -> pytest.RunResult:
+    def make(
+        body: str, *options: str, conftest: str = "", ini: str = "", inline: bool = True
+    ) -> pytest.RunResult:
         pytester.makepyfile(test_it=HEADER + body)
         if conftest:
             pytester.makeconftest(conftest)
         if ini:
             pytester.makeini(f"[pytest]\n{ini}")
         arguments = ("-p", "no:cacheprovider", "-p", "no:randomly", *options)
-        return pytester.runpytest_inprocess(*arguments) if inline else pytester.runpytest_subprocess(*arguments)
+        return (
+            pytester.runpytest_inprocess(*arguments)
+            if inline
+            else pytester.runpytest_subprocess(*arguments)
+        )
 
     return make

@@ -34,12 +34,16 @@ def test_net(modelport): ...
 
 def test_without_targets_the_default_ones_are_asked(run):
     body = "@pytest.mark.portable\ndef test_net(modelport): ..."
-    assert collect(run, body) == [f"test_it.py::test_net[{t}-cpu]" for t in ("onnx", "torchscript", "torch_export")]
+    assert collect(run, body) == [
+        f"test_it.py::test_net[{t}-cpu]" for t in ("onnx", "torchscript", "torch_export")
+    ]
 
 
 def test_the_ini_file_sets_the_default_targets(run):
     body = "@pytest.mark.portable\ndef test_net(modelport): ..."
-    assert collect(run, body, ini="modelport_targets = torchscript") == ["test_it.py::test_net[torchscript-cpu]"]
+    assert collect(run, body, ini="modelport_targets = torchscript") == [
+        "test_it.py::test_net[torchscript-cpu]"
+    ]
 
 
 def test_the_closest_marker_wins_keyword_by_keyword(run):
@@ -94,7 +98,10 @@ def test_targets_on_the_command_line_intersect(run):
 
 def test_device_replaces_the_default_device_only(run):
     body = "@portable('onnx')\ndef test_any(modelport): ...\n@portable('onnx', devices=['cpu'])\ndef test_cpu(modelport): ..."
-    assert collect(run, body, "--device=cuda") == ["test_it.py::test_any[onnx-cuda]", "test_it.py::test_cpu[onnx-cpu]"]
+    assert collect(run, body, "--device=cuda") == [
+        "test_it.py::test_any[onnx-cuda]",
+        "test_it.py::test_cpu[onnx-cpu]",
+    ]
     assert collect(run, body, "--modelport-device=cuda:1")[0] == "test_it.py::test_any[onnx-cuda:1]"
 
 
@@ -158,7 +165,9 @@ def test_the_fixture_without_the_marker_says_what_to_add(run):
 
 @pytest.mark.parametrize("name", ["--device", "--targets", "--benchmark"])
 def test_a_short_option_that_somebody_else_has_is_left_to_them(run, name):
-    conftest = f"def pytest_addoption(parser): parser.addoption('{name}', dest='theirs', default='unset')"
+    conftest = (
+        f"def pytest_addoption(parser): parser.addoption('{name}', dest='theirs', default='unset')"
+    )
     body = "def test_plain(request): assert request.config.getoption('theirs') == 'mine'"
     run(body, f"{name}=mine", conftest=conftest).assert_outcomes(passed=1)
 

@@ -33,7 +33,9 @@ def test_a_model_is_proven_without_a_test_file(models):
 
 
 def test_files_named_beside_models_are_collected_too(models):
-    models("--portable-model", "mine:linear", "--targets", "torchscript", "test_other.py").assert_outcomes(passed=2)
+    models(
+        "--portable-model", "mine:linear", "--targets", "torchscript", "test_other.py"
+    ).assert_outcomes(passed=2)
 
 
 def test_several_models_and_workers(models):
@@ -54,7 +56,9 @@ def test_several_models_and_workers(models):
 def test_the_rerun_line_of_a_model_repeats_it(models):
     result = models("--portable-model", "mine:linear", "--targets", "onnx(opset=99)")
     result.assert_outcomes(failed=1)
-    assert "rerun      pytest --portable-model mine:linear --targets 'onnx(opset=99)'" in text(result)
+    assert "rerun      pytest --portable-model mine:linear --targets 'onnx(opset=99)'" in text(
+        result
+    )
 
 
 def test_a_model_that_is_not_there_is_an_error_in_one_line(models):

@@ -1,4 +1,6 @@
-"""The page in a real browser: it renders, its filters work, it asks nobody for anything, and axe finds nothing to say."""
+"""The page in a real browser: it renders, its filters work, it asks nobody for anything, and axe
+finds nothing to say.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_modelport import Outcome, Report, Route, Stage, Verdict
-from pytest_modelport.reporting import written
+from pytest_modelport.reports.write import written
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 #: Where axe.min.js lies; `.ci/run` fetches it, and then a browser must be there too.
@@ -89,10 +91,19 @@ window.addEventListener("load", async () => {
 def browser(tmp_path):
     """Opens a page and says what is in it afterwards."""
     if BROWSER is None:
-        (pytest.fail if "AXE_CORE" in os.environ else pytest.skip)("no chromium: apt-get install chromium")
+        (pytest.fail if "AXE_CORE" in os.environ else pytest.skip)(
+            "no chromium: apt-get install chromium"
+        )
 
     def run(page, *arguments):
-        command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", *arguments]
+        command = [
+            BROWSER,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--virtual-time-budget=20000",
+            *arguments,
+        ]
         done = subprocess.run(
             [*command, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()],
             capture_output=True,
@@ -111,14 +122,21 @@ def probed(tmp_path, axe=""):
     text = path.read_text()
     first = "<script>window.__errors = []; window.addEventListener('error', (event) => window.__errors.push(event.message));</script>"
     path.write_text(
-        text.replace("<head>", f"<head>{first}").replace("</body>", f"<script>{axe}</script><script>{PROBE}</script></body>")
+        text.replace("<head>", f"<head>{first}").replace(
+            "</body>", f"<script>{axe}</script><script>{PROBE}</script></body>"
+        )
     )
     return path
 
 
 def found_in(dom):
     start = dom.index('<pre id="found">') + len('<pre id="found">')
-    return json.loads(dom[start : dom.index("</pre>", start)].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    return json.loads(
+        dom[start : dom.index("</pre>", start)]
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+    )
 
 
 def test_the_page_renders_filters_and_asks_nobody(browser, tmp_path):
@@ -132,7 +150,12 @@ def test_the_page_renders_filters_and_asks_nobody(browser, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--force-dark-mode", "--blink-settings=preferredColorScheme=0"), ("--window-size=390,844",)]
+    "arguments",
+    [
+        (),
+        ("--force-dark-mode", "--blink-settings=preferredColorScheme=0"),
+        ("--window-size=390,844",),
+    ],
 )
 def test_everyone_can_read_the_page(browser, tmp_path, arguments):
     if not AXE.is_file():

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_modelport.cli import main
-from pytest_modelport.verdict import sealed
+from pytest_modelport.cli.main import main
+from pytest_modelport.core.report import sealed
 
 SUITE = """
 import pytest, torch
@@ -46,7 +46,15 @@ def made(tmp_path_factory):
     """A release of the sound suite, made once."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "test_it.py").write_text(SUITE)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--modelport-release=first"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--modelport-release=first",
+    ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert "2 passed" in done.stdout, done.stdout + done.stderr
     return folder / "first"
@@ -72,7 +80,9 @@ def test_a_release_is_complete_and_says_of_what(released, capsys):
             ("torch_export-cpu", "manifest.json"),
         )
     }
-    manifest = json.loads((released / "test_it.py__test_sound/torchscript-cpu/manifest.json").read_text())
+    manifest = json.loads(
+        (released / "test_it.py__test_sound/torchscript-cpu/manifest.json").read_text()
+    )
     assert manifest["subject"]["class"] == "torch.nn.modules.linear.Linear"
     assert re.fullmatch(r"[0-9a-f]{32}", manifest["subject"]["weights"])
     assert main(["release", "show", "first"]) == 0
@@ -89,9 +99,18 @@ def flip(path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda folder: flip(folder / "test_it.py__test_sound/torchscript-cpu/model.pt"), "is not the file that was verified"),
-        (lambda folder: (folder / "test_it.py__test_sound/torchscript-cpu/model.pt").unlink(), "is missing"),
-        (lambda folder: (folder / "test_it.py__test_sound/further.bin").write_text("x"), "further.bin was added"),
+        (
+            lambda folder: flip(folder / "test_it.py__test_sound/torchscript-cpu/model.pt"),
+            "is not the file that was verified",
+        ),
+        (
+            lambda folder: (folder / "test_it.py__test_sound/torchscript-cpu/model.pt").unlink(),
+            "is missing",
+        ),
+        (
+            lambda folder: (folder / "test_it.py__test_sound/further.bin").write_text("x"),
+            "further.bin was added",
+        ),
         (lambda folder: (folder / "link").symlink_to(folder / "release.json"), "link is a link"),
     ],
     ids=["flipped", "missing", "added", "linked"],
@@ -116,25 +135,33 @@ def test_what_is_not_green_is_in_the_report_and_not_among_the_files(run, pyteste
     assert not list(pytester.path.glob("first/*broken*"))
     assert main(["release", "verify", "first"]) == 0
     assert main(["gate", "first"]) == 1
-    assert "! regressed   test_it.py::test_broken torchscript-cpu is failed" in capsys.readouterr().out
+    assert (
+        "! regressed   test_it.py::test_broken torchscript-cpu is failed" in capsys.readouterr().out
+    )
 
 
 def test_a_release_by_xdists_workers_is_the_same(run, pytester, released):
     pytest.importorskip("xdist")
     run(SUITE, "--modelport-release=second", "-n2", inline=False).assert_outcomes(passed=2)
     assert main(["release", "verify", "second"]) == 0
-    one, two = (json.loads((pytester.path / name / "release.json").read_text()) for name in ("first", "second"))
+    one, two = (
+        json.loads((pytester.path / name / "release.json").read_text())
+        for name in ("first", "second")
+    )
     assert one["files"].keys() == two["files"].keys()
 
 
 def test_a_target_that_disappears_is_red(run, released, capsys):
-    run(SUITE.replace(', "torch_export"', ""), "--modelport-release=second", "--modelport-baseline=first").assert_outcomes(
-        passed=1
-    )
+    run(
+        SUITE.replace(', "torch_export"', ""),
+        "--modelport-release=second",
+        "--modelport-baseline=first",
+    ).assert_outcomes(passed=1)
     assert main(["gate", "second"]) == 0
     assert main(["gate", "second", "--baseline", "first"]) == 1
     assert (
-        "! missing     test_it.py::test_sound torch_export-cpu was in the last release and is gone" in capsys.readouterr().out
+        "! missing     test_it.py::test_sound torch_export-cpu was in the last release and is missing"
+        in capsys.readouterr().out
     )
 
 
@@ -154,7 +181,9 @@ def test_a_run_that_ends_at_its_first_failure_makes_no_release(run, pytester):
 def test_what_ships_is_the_file_that_was_changed_last(run, pytester):
     import onnx
 
-    body = SUITE.replace('targets=["torchscript", "torch_export"]', 'targets=["onnx"], transforms=["ort_fp16"]')
+    body = SUITE.replace(
+        'targets=["torchscript", "torch_export"]', 'targets=["onnx"], transforms=["ort_fp16"]'
+    )
     run(body, "--modelport-release=first").assert_outcomes(passed=1)
     [folder] = pytester.path.glob("first/*/*")
     stored = onnx.load(folder / "model.onnx").graph.initializer
@@ -179,9 +208,12 @@ def test_net(modelport, size):
 
 def test_a_release_is_written_where_the_run_began(run, pytester, capsys):
     body = SUITE.replace(
-        "def test_sound(modelport):", "def test_sound(modelport, tmp_path, monkeypatch):\n    monkeypatch.chdir(tmp_path)"
+        "def test_sound(modelport):",
+        "def test_sound(modelport, tmp_path, monkeypatch):\n    monkeypatch.chdir(tmp_path)",
     )
-    run(body, "--modelport-release=first", "--modelport-report=first.json").assert_outcomes(passed=2)
+    run(body, "--modelport-release=first", "--modelport-report=first.json").assert_outcomes(
+        passed=2
+    )
     assert len(list(pytester.path.glob("first/*/*/manifest.json"))) == 2
     assert (pytester.path / "first.json").exists()
 
@@ -193,15 +225,19 @@ def test_a_green_route_without_its_file_is_told(released, capsys):
     body = {key: value for key, value in document.items() if key != "sha256"} | {"files": files}
     (released / "release.json").write_text(json.dumps(sealed(body)))
     assert main(["release", "verify", "first"]) == 1
-    assert "torchscript-cpu is not there, and its route passed" in capsys.readouterr().out
+    assert "torchscript-cpu is missing, and its route passed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)])
 def test_tests_that_nobody_heard_of_are_not_green(run, pytester, capsys, workers):
-    pytester.makepyfile(test_skipped="import pytest\nportable = pytest.importorskip('surely_not_here')")
+    pytester.makepyfile(
+        test_skipped="import pytest\nportable = pytest.importorskip('surely_not_here')"
+    )
     pytester.makepyfile(test_broken="import surely_not_here  # modelport")
     package = pytester.mkpydir("package")
-    (package / "__init__.py").write_text("import pytest\npytest.skip('not here', allow_module_level=True)")
+    (package / "__init__.py").write_text(
+        "import pytest\npytest.skip('not here', allow_module_level=True)"
+    )
     (package / "test_inside.py").write_text(SUITE)
     pytester.makepyfile(test_unrelated="import pytest\npytest.importorskip('surely_not_here')")
     pytester.makepyfile(test_sound=SUITE)
@@ -298,7 +334,9 @@ def test_two_runs_do_not_write_one_release(run, pytester):
         refused = run(SUITE, "--modelport-release=first")
     refused.stderr.fnmatch_lines(["ERROR: --modelport-release: another run is writing first"])
     run(SUITE, "--modelport-release=first").assert_outcomes(passed=2)
-    assert sorted(path.name for path in pytester.path.iterdir() if "first" in path.name) == ["first"]
+    assert sorted(path.name for path in pytester.path.iterdir() if "first" in path.name) == [
+        "first"
+    ]
 
 
 def test_what_a_killed_run_left_is_not_in_the_next_release(run, pytester):
@@ -329,19 +367,23 @@ def test_on_github_the_run_is_summarised_and_failures_annotated(run, pytester, m
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     result = run(SUITE + BROKEN)
     assert "3 routes: 2 passed, 1 failed" in (pytester.path / "summary.md").read_text()
-    result.stdout.fnmatch_lines(["::error file=test_it.py,title=test_broken torchscript-cpu failed::*"])
+    result.stdout.fnmatch_lines(
+        ["::error file=test_it.py,title=test_broken torchscript-cpu failed::*"]
+    )
 
 
 def test_parts_of_a_run_are_merged_in_any_order_and_a_missing_one_is_red(run, pytester, capsys):
-    run(SUITE, "--modelport-report=1.json", "--modelport-shard=1/3", "-k", "torchscript").assert_outcomes(
-        passed=1, deselected=1
-    )
-    run(SUITE, "--modelport-report=2.json", "--modelport-shard=2/3", "-k", "torch_export").assert_outcomes(
-        passed=1, deselected=1
-    )
-    run(SUITE.replace("test_sound", "test_other"), "--modelport-report=3.json", "--modelport-shard=3/3").assert_outcomes(
-        passed=2
-    )
+    run(
+        SUITE, "--modelport-report=1.json", "--modelport-shard=1/3", "-k", "torchscript"
+    ).assert_outcomes(passed=1, deselected=1)
+    run(
+        SUITE, "--modelport-report=2.json", "--modelport-shard=2/3", "-k", "torch_export"
+    ).assert_outcomes(passed=1, deselected=1)
+    run(
+        SUITE.replace("test_sound", "test_other"),
+        "--modelport-report=3.json",
+        "--modelport-shard=3/3",
+    ).assert_outcomes(passed=2)
     assert main(["gate", "1.json"]) == 1
     assert "this is part 1 of 3 alone" in capsys.readouterr().out
     assert main(["merge", "all.json", "1.json", "2.json", "3.json"]) == 0
@@ -390,16 +432,23 @@ def test_expected(modelport):
     verdicts = json.loads((pytester.path / "report.json").read_text())["verdicts"]
     said = {one["subject"]: one["reason"] for one in verdicts if one["outcome"] != "passed"}
     assert said["test_fixture"] == "the test itself fails in setup: OSError: no data"
-    assert said["test_assertion"].startswith("the test itself fails in call: AssertionError: not so")
+    assert said["test_assertion"].startswith(
+        "the test itself fails in call: AssertionError: not so"
+    )
     assert said["test_skipped"] == "the test is skipped: later"
     assert said["test_half"] == "the test is skipped: the rest is for later"
-    assert [one["evidence"]["xfail"] for one in verdicts if one["subject"] == "test_expected"] == ["known"]
+    assert [one["evidence"]["xfail"] for one in verdicts if one["subject"] == "test_expected"] == [
+        "known"
+    ]
 
 
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--modelport-report=report.txt", "report report.txt ends in .txt: known are .json, .html, .md, .svg"),
+        (
+            "--modelport-report=report.txt",
+            "report report.txt ends in .txt: known are .json, .html, .md, .svg",
+        ),
         ("--modelport-shard=5/4", "--modelport-shard is '5/4': give part and number of parts, 2/4"),
     ],
 )
@@ -415,7 +464,9 @@ def test_a_report_that_cannot_be_written_is_no_success(run, pytester):
 
 
 def test_a_run_without_portable_tests_is_a_red_report_and_no_release(run, pytester, capsys):
-    run("def test_plain(): pass", "--modelport-report=report.json", "--modelport-release=first").assert_outcomes(passed=1)
+    run(
+        "def test_plain(): pass", "--modelport-report=report.json", "--modelport-release=first"
+    ).assert_outcomes(passed=1)
     assert main(["gate", "report.json"]) == 1
     assert "the report has no routes: nothing was proven" in capsys.readouterr().out
     assert not (pytester.path / "first").exists()

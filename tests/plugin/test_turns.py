@@ -8,8 +8,9 @@ import pytest
 
 BUSY = """
 import pytest_modelport.checks.latency as latency
-from pytest_modelport.measuring import Runs
-from pytest_modelport.stopwatch import Lap
+from pytest_modelport.checks import _latency_runs
+from pytest_modelport.checks._latency_runs import Runs
+from pytest_modelport.cleanroom.stopwatch import Lap
 
 REAL, asked, seen = latency.runs, [], []
 
@@ -22,7 +23,7 @@ def runs(timed, count, seconds, *, alone, **how):
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
     monkeypatch.setattr(latency, "runs", runs)
-    monkeypatch.setattr(latency, "_PAUSE", 0)
+    monkeypatch.setattr(_latency_runs, "_PAUSE", 0)
 
 @pytest.fixture(scope="module")
 def shared():
@@ -61,12 +62,22 @@ def said(result):
 def test_it_passes_when_the_machine_is_quiet_at_the_end(run, pytester):
     """Reported once, by its second turn; fixtures that outlive a test are made once."""
     options = ("--modelport-report=said.json", "--junitxml=said.xml", "-s")
-    result = run(BUSY.replace("BUSY_FOR", "2") + OTHER, *options, conftest="import pytest" + ORDER, ini="junit_family = xunit1")
+    result = run(
+        BUSY.replace("BUSY_FOR", "2") + OTHER,
+        *options,
+        conftest="import pytest" + ORDER,
+        ini="junit_family = xunit1",
+    )
     result.assert_outcomes(passed=2)
-    assert "test_timed[torchscript-cpu]: its latency is not known now, and is asked again at the end" in said(result)
+    assert (
+        "test_timed[torchscript-cpu]: its latency is not known now, and is asked again at the end"
+        in said(result)
+    )
     assert "order: made timed other timed closed" in said(result)
     verdicts = json.loads((pytester.path / "said.json").read_text())["verdicts"]
-    assert [(one["check"], one["outcome"]) for one in verdicts if one["check"] in ("latency", "parity")] == [
+    assert [
+        (one["check"], one["outcome"]) for one in verdicts if one["check"] in ("latency", "parity")
+    ] == [
         ("parity", "passed"),
         ("latency", "passed"),
     ]
@@ -79,7 +90,9 @@ def test_it_is_inconclusive_when_the_machine_stays_busy(run):
     result = run(BUSY.replace("BUSY_FOR", "4") + OTHER)
     result.assert_outcomes(passed=1, skipped=1)
     assert said(result).count("asked again at the end") == 1
-    run(BUSY.replace("BUSY_FOR", "4") + OTHER, "--modelport-strict").assert_outcomes(passed=1, failed=1)
+    run(BUSY.replace("BUSY_FOR", "4") + OTHER, "--modelport-strict").assert_outcomes(
+        passed=1, failed=1
+    )
 
 
 def test_nothing_comes_after_the_last_one(run):
@@ -105,7 +118,9 @@ def pytest_runtestloop(session):
 
 
 def test_a_test_that_fails_has_one_turn(run):
-    slow = BUSY.replace("BUSY_FOR", "99").replace("Lap(1.0, 0.5, 1)", "Lap(1.0, 1.0, 0)")  # on a machine of its own
+    slow = BUSY.replace("BUSY_FOR", "99").replace(
+        "Lap(1.0, 0.5, 1)", "Lap(1.0, 1.0, 0)"
+    )  # on a machine of its own
     result = run(slow + OTHER)
     result.assert_outcomes(passed=1, failed=1)
     assert "asked again at the end" not in said(result)

@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from pytest_modelport import Outcome, Stage, installing, verify
-from pytest_modelport.environments import Environment, declared
+from pytest_modelport import Outcome, Stage, verify
+from pytest_modelport.cleanroom import install
+from pytest_modelport.cleanroom.environments import Environment, declared
 from tests.processes import gone
 
 PROJECT = """
@@ -27,7 +28,9 @@ later = ["six"]
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A project with an environment that is pinned to an older ONNX Runtime, installed by the documented command."""
+    """A project with an environment that is pinned to an older ONNX Runtime, installed by the
+    documented command.
+    """
     folder = tmp_path_factory.mktemp("project")
     (folder / "pyproject.toml").write_text(PROJECT)
     with pytest.MonkeyPatch.context() as patch:
@@ -39,7 +42,11 @@ def project(tmp_path_factory):
 
 def command(folder, *arguments, **options):
     return subprocess.run(
-        [sys.executable, "-m", "pytest_modelport.cli", "env", *arguments], cwd=folder, capture_output=True, text=True, **options
+        [sys.executable, "-m", "pytest_modelport.cli", "env", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        **options,
     )
 
 
@@ -56,7 +63,8 @@ def test_a_route_runs_on_the_pinned_version(project):
     assert verdict.evidence["environment"] == "production: onnxruntime 1.20.1, numpy 1.26.4"
 
 
-#: Read by an environment's interpreter before anything else: its ONNX Runtime adds one to every answer.
+#: Read by an environment's interpreter before anything else: its ONNX Runtime adds one to every
+#: answer.
 WRONG = """
 import sys
 from importlib import abc, util
@@ -95,7 +103,9 @@ def test_a_version_that_is_wrong_where_another_is_right_is_blamed(project):
     finally:
         site.unlink()
     assert verdict.outcome is Outcome.FAILED
-    assert verdict.evidence["blame"].startswith("the environment: onnxruntime gives the right answer from the same file")
+    assert verdict.evidence["blame"].startswith(
+        "the environment: onnxruntime gives the right answer from the same file"
+    )
 
 
 def test_what_the_old_version_cannot_load_is_red_and_says_why(project):
@@ -119,10 +129,15 @@ def test_one_that_is_not_installed_is_skipped_with_the_command(project):
 
 def test_the_command_line_lists_checks_and_removes(project):
     assert "production  ready" in command(project, "list").stdout
-    assert command(project, "create", "production").stdout.startswith("environment production is there")
+    assert command(project, "create", "production").stdout.startswith(
+        "environment production is there"
+    )
     assert command(project, "check", "production").stdout == "environment production: sound\n"
     missing = command(project, "check", "later")
-    assert (missing.returncode, missing.stdout) == (1, "environment later: not there: modelport env create later\n")
+    assert (missing.returncode, missing.stdout) == (
+        1,
+        "environment later: not there: modelport env create later\n",
+    )
     assert command(project, "check", "prodction").returncode == 2
 
 
@@ -131,10 +146,10 @@ def test_what_changed_since_it_was_made_is_seen(project):
     found = next(made.folder.glob("lib/*/site-packages/numpy-*.dist-info"))
     hidden = found.rename(found.with_name("hidden"))
     try:
-        assert installing.check(made) == "changed since it was made: numpy"
+        assert install.check(made) == "changed since it was made: numpy"
     finally:
         hidden.rename(found)
-    assert installing.check(made) == ""
+    assert install.check(made) == ""
 
 
 def test_a_killed_installation_is_continued(project, tmp_path, monkeypatch):
@@ -155,17 +170,19 @@ def test_a_killed_installation_is_continued(project, tmp_path, monkeypatch):
     assert gone(first.pid)
     assert made.packages == {}
     said: list[str] = []
-    installing.create(made, said.append)
+    install.create(made, said.append)
     assert made.packages["six"]
-    assert installing.remove(made)
+    assert install.remove(made)
     assert not made.folder.exists()
-    assert not installing.remove(made)
+    assert not install.remove(made)
 
 
 def test_what_the_index_does_not_have_ends_with_the_installers_own_word(project):
     wanted = Environment("none", ("modelport-has-no-such-package==1",))
-    with pytest.raises(installing.CannotInstall, match="environment none cannot be made: .* ended with 1"):
-        installing.create(wanted, lambda _: None)
+    with pytest.raises(
+        install.CannotInstall, match="environment none cannot be made: .* ended with 1"
+    ):
+        install.create(wanted, lambda _: None)
     assert Path(wanted.python).exists()
     assert wanted.packages == {}
 
@@ -185,10 +202,22 @@ def test_the_last_release_is_timed_in_the_environment_it_was_served_in(project):
     """So that a runtime's own regression is seen, which both artifacts share."""
     (project / "test_timed.py").write_text(TIMED)
     leave = ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_ADDOPTS")
-    environment = {key: value for key, value in os.environ.items() if key not in leave} | {"COLUMNS": "200"}
+    environment = {key: value for key, value in os.environ.items() if key not in leave} | {
+        "COLUMNS": "200"
+    }
 
     def run(*options):
-        command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *options, "test_timed.py"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-rs",
+            "-p",
+            "no:cacheprovider",
+            *options,
+            "test_timed.py",
+        ]
         return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
 
     first = run("--modelport-baseline=none", "--modelport-release=first")
@@ -196,6 +225,8 @@ def test_the_last_release_is_timed_in_the_environment_it_was_served_in(project):
     second = run("--modelport-baseline=first@production")
     assert "as long as the last release in production (" in second.stdout, second.stdout
     absent = run("--modelport-baseline=first@later")
-    assert "environment later is not there: modelport env create later" in absent.stdout, absent.stdout
+    assert "environment later is not there: modelport env create later" in absent.stdout, (
+        absent.stdout
+    )
     assert "unknown environment 'sometime'" in run("--modelport-baseline=first@sometime").stderr
     assert "no release in second" in run("--modelport-baseline=second@production").stderr

@@ -1,4 +1,6 @@
-"""Models nobody here wrote, and models really trained: what is true of them today, in both directions."""
+"""Models nobody here wrote, and models really trained: what is true of them today, in both
+directions.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from pytest_modelport import Outcome
 #: (model, target) -> outcome and a part of the reason, where it is not `passed`.
 KNOWN = {
     ("t5", "onnx"): (Outcome.UNSUPPORTED, "Cannot view a tensor with shape"),
-    ("bert", "onnx:reference"): (Outcome.FAILED, "running the port on args fails"),
+    ("bert", "onnx:reference"): (Outcome.FAILED, "running the exported model on args fails"),
     ("t5", "onnx:reference"): (Outcome.UNSUPPORTED, "Cannot view a tensor with shape"),
 }
 TARGETS = ("onnx", "onnx:reference", "torchscript", "torch_export")
@@ -39,7 +41,9 @@ def test_a_transformers_architecture(name, prove):
 def test_a_trained_model_on_real_images(name, prove):
     images = digits.images(32, name=name).split(8)
     dynamic = None if name == "lstm" else {0: "batch"}
-    report = prove(TARGETS, digits.load(name), images[0], samples=list(images[1:]), dynamic_shapes=dynamic)
+    report = prove(
+        TARGETS, digits.load(name), images[0], samples=list(images[1:]), dynamic_shapes=dynamic
+    )
     check(report, name)
 
 

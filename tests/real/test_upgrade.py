@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import pytest_modelport
-from pytest_modelport.cli import main
-from pytest_modelport.environments import variables
+from pytest_modelport.cleanroom.environments import variables
+from pytest_modelport.cli.main import main
 
 SUITE = """
 import pytest, torch
@@ -31,7 +31,9 @@ def older(tmp_path_factory):
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
     install = [python, "-m", "pip", "install", "-q", "--no-deps", "onnxruntime==1.20.1"]
-    subprocess.run(install, check=True, env=variables())  # the project's own pins hold for its environments, not for this one
+    subprocess.run(
+        install, check=True, env=variables()
+    )  # the project's own pins hold for its environments, not for this one
     [site] = folder.glob("lib/python*/site-packages")
     ours = Path(pytest_modelport.__file__).parents[1]
     (site / "shared.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n{ours}\n")

@@ -1,4 +1,6 @@
-"""Without a portable test Modelport costs next to nothing and imports nothing heavy, from start to end."""
+"""Without a portable test Modelport costs next to nothing and imports nothing heavy, from start to
+end.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,16 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "numpy", "onnx", "onnxruntime", "onnxscript", "rich", "hypothesis", "transformers")
+HEAVY = (
+    "torch",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "rich",
+    "hypothesis",
+    "transformers",
+)
 
 RUN = """
 import json, sys
@@ -28,7 +39,9 @@ sys.exit(pytest.main(["-p", "no:hypothesispytest", "-p", "no:cacheprovider", "-q
 def run(folder, body, *options):
     (folder / "test_it.py").write_text(body)
     code = RUN.format(heavy=HEAVY)
-    done = subprocess.run([sys.executable, "-c", code, *options], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *options], cwd=folder, capture_output=True, text=True
+    )
     found = {
         line.split()[0]: json.loads(line.partition(" ")[2])
         for line in done.stdout.splitlines()
@@ -37,7 +50,9 @@ def run(folder, body, *options):
     return done, found
 
 
-@pytest.mark.parametrize("options", [(), ("--collect-only",), ("--modelport-strict",), ("--benchmark",)], ids=str)
+@pytest.mark.parametrize(
+    "options", [(), ("--collect-only",), ("--modelport-strict",), ("--benchmark",)], ids=str
+)
 def test_nothing_heavy_is_imported_without_a_portable_test(tmp_path, options):
     done, found = run(tmp_path, "def test_plain(): pass", *options)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -61,7 +76,12 @@ import pytest_modelport.plugin
 print(time.perf_counter() - started)
 """
     seconds = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(7)
+        float(
+            subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            ).stdout
+        )
+        for _ in range(7)
     ]
     assert statistics.median(seconds) < 0.020, seconds
 

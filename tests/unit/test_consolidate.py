@@ -1,4 +1,6 @@
-"""Sharded models become the plain one, bit for bit. One process stands for all: gathering is the same code."""
+"""Sharded models become the plain one, bit for bit. One process stands for all: gathering is the
+same code.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,11 @@ def test_a_fully_sharded_model_becomes_the_plain_one(mesh, prove):
 
 
 def test_a_tensor_parallel_model_becomes_the_plain_one(mesh):
-    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+    from torch.distributed.tensor.parallel import (
+        ColwiseParallel,
+        RowwiseParallel,
+        parallelize_module,
+    )
 
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
@@ -51,5 +57,7 @@ def test_another_class_is_refused(mesh):
 
 
 def test_a_class_in_another_precision_is_not_the_same(mesh):
-    with pytest.raises(NotTheSame, match=r"'features.0.weight' changed while it was consolidated: torch.float16"):
+    with pytest.raises(
+        NotTheSame, match=r"'features.0.weight' changed while it was consolidated: torch.float16"
+    ):
         consolidated(digits.load("cnn"), digits.Cnn().half())

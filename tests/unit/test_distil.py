@@ -1,4 +1,6 @@
-"""Distillation: the loss against values computed by hand, and a student that learns from few labels."""
+"""Distillation: the loss against values computed by hand, and a student that learns from few
+labels.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_the_loss_is_a_mean_over_the_batch():
 def test_labels_have_the_rest_of_the_weight():
     labels = torch.tensor([0])
     soft, hard = loss(STUDENT, TEACHER, temperature=1).item(), math.log(2)
-    assert loss(STUDENT, TEACHER, labels, temperature=1, alpha=0.3).item() == pytest.approx(0.3 * soft + 0.7 * hard, rel=1e-6)
+    assert loss(STUDENT, TEACHER, labels, temperature=1, alpha=0.3).item() == pytest.approx(
+        0.3 * soft + 0.7 * hard, rel=1e-6
+    )
 
 
 class Small(nn.Sequential):
@@ -52,7 +56,11 @@ class Small(nn.Sequential):
 
 def test_a_student_learns_from_unlabelled_images_what_few_labels_do_not_teach():
     images, labels = digits.data()
-    train, test, truth = images[: digits.TRAINED], images[digits.TRAINED :], labels[digits.TRAINED :]
+    train, test, truth = (
+        images[: digits.TRAINED],
+        images[digits.TRAINED :],
+        labels[digits.TRAINED :],
+    )
     teacher = digits.load("cnn")
 
     def accuracy(model):
@@ -67,7 +75,9 @@ def test_a_student_learns_from_unlabelled_images_what_few_labels_do_not_teach():
         return torch.optim.Adam(parameters, 0.01)
 
     taught = distil(fresh(), teacher, train.split(64), epochs=12, optimizer=optimizer)
-    alone = distil(fresh(), teacher, [(train[:50], labels[:50])], epochs=12, alpha=0.0, optimizer=optimizer)
+    alone = distil(
+        fresh(), teacher, [(train[:50], labels[:50])], epochs=12, alpha=0.0, optimizer=optimizer
+    )
     assert accuracy(taught) > 0.9
     assert accuracy(taught) > accuracy(alone) + 0.1
     assert not taught.training
@@ -87,7 +97,10 @@ def test_the_same_seed_makes_the_same_student():
         return distil(Small(), digits.load("cnn"), digits.images(64).split(16), epochs=2, seed=3)
 
     first, second = train(), train()
-    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,8 +118,6 @@ def test_what_cannot_be_learned_is_refused(options, said):
 
 
 def test_a_student_is_priced_against_its_teacher(prove):
-    from pytest_modelport.budget import budgets_of
-
     def student(teacher):
         torch.manual_seed(0)
         images, _ = digits.data()
@@ -133,7 +144,7 @@ def test_a_student_is_priced_against_its_teacher(prove):
             digits.images(100),
             transforms=[student],
             checks=("parity", "quality"),
-            budgets=budgets_of(quality=floors),
+            quality=floors,
         )
 
     good, strict = ask(top1=0.85, kl=0.5), ask(top1=0.999, kl=0.5)

@@ -46,7 +46,13 @@ def test_a_merged_model_is_its_members_and_its_ports_are_it(name, prove):
     torch.manual_seed(0)
     model = MERGED[name]().eval()
     shapes = {"args": ({0: "batch"},)}
-    report = prove(["onnx", "torch_export"], model, X, dynamic_shapes=shapes, checks=("parity", "weights", "composition"))
+    report = prove(
+        ["onnx", "torch_export"],
+        model,
+        X,
+        dynamic_shapes=shapes,
+        checks=("parity", "weights", "composition"),
+    )
     assert report.passed, report
     assert "composition" in {verdict.check for verdict in report.verdicts}
 
@@ -55,11 +61,15 @@ class Forgetful(merge.Ensemble):
     """Drops its last member."""
 
     def forward(self, *args, **kwargs):
-        return super().forward(*args, **kwargs) - self.shares[-1] * self.members[-1](*args, **kwargs)
+        return super().forward(*args, **kwargs) - self.shares[-1] * self.members[-1](
+            *args, **kwargs
+        )
 
 
 def test_a_member_that_is_dropped_is_found(prove):
-    report = prove(["torch_export"], Forgetful(members()).eval(), X, checks=("parity", "composition"))
+    report = prove(
+        ["torch_export"], Forgetful(members()).eval(), X, checks=("parity", "composition")
+    )
     parity, composition = report.verdicts
     assert parity.passed  # the port is the merged model, which is wrong
     assert str(composition.outcome) == "failed"
@@ -71,7 +81,9 @@ def test_members_that_make_another_shape_are_found(prove):
         def forward(self, *args, **kwargs):
             return super().forward(*args, **kwargs)[:, :5]
 
-    (verdict,) = prove(["torch_export"], Short(members()).eval(), X, checks=("composition",)).verdicts
+    (verdict,) = prove(
+        ["torch_export"], Short(members()).eval(), X, checks=("composition",)
+    ).verdicts
     assert "its members make (5, 10)" in verdict.reason
 
 
@@ -86,7 +98,10 @@ def test_members_that_cannot_be_run_are_an_error(prove):
 
 
 def test_other_models_are_not_asked(prove):
-    assert prove(["torch_export"], nn.Linear(3, 2), torch.ones(1, 3), checks=("composition",)).verdicts == ()
+    assert (
+        prove(["torch_export"], nn.Linear(3, 2), torch.ones(1, 3), checks=("composition",)).verdicts
+        == ()
+    )
 
 
 def test_a_soup_is_the_mean_of_every_member():
@@ -116,16 +131,19 @@ def test_a_soup_keeps_counters_and_leaves_its_members_alone():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: merge.Ensemble([]), "a merged model of no members"),
+        (lambda: merge.Ensemble([]), "a merged model needs members"),
         (lambda: merge.Ensemble(members(1), "mean"), "unknown way to combine 'mean'"),
         (lambda: merge.Ensemble(members(2), weights=[1]), "give one for each of 2 members"),
         (lambda: merge.Ensemble(members(2), weights=[0, 0]), "none of them negative"),
-        (lambda: merge.soup([]), "a soup of no models"),
+        (lambda: merge.soup([]), "a soup needs models"),
         (
             lambda: merge.soup([nn.Linear(2, 2), nn.Linear(2, 3)]),
             "'weight' is (3, 2) in model 1 of the soup, (2, 2) in the first",
         ),
-        (lambda: merge.soup([nn.Linear(2, 2), nn.Linear(2, 2, bias=False)]), "model 1 of the soup lacks 'bias'"),
+        (
+            lambda: merge.soup([nn.Linear(2, 2), nn.Linear(2, 2, bias=False)]),
+            "model 1 of the soup lacks 'bias'",
+        ),
     ],
 )
 def test_what_cannot_be_merged_is_refused(make, said):
@@ -140,7 +158,15 @@ def exported(tmp_path):
 
     def run(model, sample, name, opset=18):
         path = tmp_path / name
-        torch.onnx.export(model, (sample,), str(path), dynamo=True, verbose=False, opset_version=opset, external_data=False)
+        torch.onnx.export(
+            model,
+            (sample,),
+            str(path),
+            dynamo=True,
+            verbose=False,
+            opset_version=opset,
+            external_data=False,
+        )
         return path
 
     return run
@@ -150,7 +176,9 @@ def exported(tmp_path):
 def test_two_files_joined_are_the_chain(prove, exported, tmp_path):
     first, second = digits.load("cnn"), Softmax().eval()
     joined = merge.files(
-        exported(first, X, "first.onnx"), exported(second, torch.randn(5, 10), "second.onnx"), tmp_path / "joined.onnx"
+        exported(first, X, "first.onnx"),
+        exported(second, torch.randn(5, 10), "second.onnx"),
+        tmp_path / "joined.onnx",
     )
     chain = merge.Chain([first, second]).eval()
     assert prove(["onnx"], chain, X, artifact=joined, checks=("parity", "composition")).passed
@@ -162,12 +190,17 @@ def test_two_files_joined_are_the_chain(prove, exported, tmp_path):
 def test_files_of_two_opsets_are_refused(exported, tmp_path):
     first = exported(digits.load("cnn"), X, "first.onnx")
     second = exported(Softmax().eval(), torch.randn(5, 10), "second.onnx", opset=20)
-    with pytest.raises(UsageError, match=r"is of opset 18 and .*second.onnx of 20: export both with onnx\(opset=20\)"):
+    with pytest.raises(
+        UsageError,
+        match=r"is of opset 18 and .*second.onnx of 20: export both with onnx\(opset=20\)",
+    ):
         merge.files(first, second, tmp_path / "joined.onnx")
 
 
 def test_an_ensemble_by_vmap_freezes_its_batch_and_is_red(prove):
-    """torch.onnx.export writes it with the sample's batch, although it was to vary, and says nothing."""
+    """torch.onnx.export writes it with the sample's batch, although it was to vary, and says
+    nothing.
+    """
 
     class Vmapped(nn.Module):
         def __init__(self):
@@ -178,10 +211,18 @@ def test_an_ensemble_by_vmap_freezes_its_batch_and_is_red(prove):
 
         def forward(self, images):
             def one(parameters, buffers):
-                return torch.func.functional_call(self.skeleton[0], (parameters, buffers), (images,))
+                return torch.func.functional_call(
+                    self.skeleton[0], (parameters, buffers), (images,)
+                )
 
             return torch.vmap(one)(self.parameters_, self.buffers_).mean(0)
 
-    report = prove(["onnx"], Vmapped().eval(), X, dynamic_shapes={"images": {0: "batch"}}, samples=[digits.images(7)])
+    report = prove(
+        ["onnx"],
+        Vmapped().eval(),
+        X,
+        dynamic_shapes={"images": {0: "batch"}},
+        samples=[digits.images(7)],
+    )
     assert not report.passed
     assert "tracing inferred a static shape of 5" in str(report), report

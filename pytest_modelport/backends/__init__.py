@@ -1,0 +1,1 @@
+"""Everything that touches somebody else's exporter, runtime or optimiser."""

@@ -1,0 +1,1 @@
+"""What formats, runtimes and transforms of one family share."""

@@ -1,0 +1,1 @@
+"""One file for each runtime: constants, and `open`."""

@@ -1,0 +1,74 @@
+"""ONNX files in onnx's own Python evaluator: slow, and the closest to what the standard says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pytest_modelport.backends.session_options import SessionOptions
+from pytest_modelport.core.arrays import Array
+from pytest_modelport.core.artifact import Manifest
+from pytest_modelport.core.feed import Answer, Feed
+from pytest_modelport.core.tensor_stats import TensorStats, stats_of
+
+REQUIRES = {"onnx": "onnx>=1.16"}
+DEVICES = ("cpu",)
+OPENS = ("onnx",)
+EXTRA = "onnx"
+REFEREE = True
+
+
+class ReferenceSession:
+    """`onnx.reference.ReferenceEvaluator`."""
+
+    def __init__(self, path: Path) -> None:
+        import onnx
+        import onnx.reference
+
+        self._evaluator = onnx.reference.ReferenceEvaluator(str(path))
+        self.options = {"evaluator": "onnx.reference", "onnx": onnx.__version__}
+
+    def run(self, feed: Feed) -> Answer:
+        """One call."""
+        wanted = set(self._evaluator.input_names)
+        feeds = {
+            name: array.numpy().copy() for name, array in feed.inputs.items() if name in wanted
+        }
+        results = self._evaluator.run(None, feeds)
+        return Answer(
+            tuple(
+                (name, Array.of(result))
+                for name, result in zip(self._evaluator.output_names, results, strict=True)
+            )
+        )
+
+
+def open(folder: Path, manifest: Manifest, session_options: SessionOptions) -> ReferenceSession:  # noqa: ARG001
+    """Open the file. Raises what onnx raises."""
+    return ReferenceSession(folder / manifest.entry)
+
+
+def trace(
+    folder: Path,
+    manifest: Manifest,
+    session_options: SessionOptions,  # noqa: ARG001
+    feeds: list[tuple[Feed, int]],
+    seed: Callable[[int], None],
+) -> Iterator[TensorStats]:
+    """Every value the graph computes for the last feed."""
+    import numpy as np
+    import onnx.reference
+
+    evaluator = onnx.reference.ReferenceEvaluator(str(folder / manifest.entry))
+    feed, number = feeds[-1]
+    seed(number)
+    inputs = {
+        name: array.numpy().copy()
+        for name, array in feed.inputs.items()
+        if name in set(evaluator.input_names)
+    }
+    values: dict[str, Any] = evaluator.run(None, inputs, intermediate=True)  # type: ignore[assignment]
+    for value in values.values():
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fciub":
+            yield stats_of(value)

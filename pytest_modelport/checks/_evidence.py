@@ -1,0 +1,92 @@
+"""The text and the figures that a verdict on answers comes with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pytest_modelport.compare.comparison import Comparison
+from pytest_modelport.compare.judge import Opinion, allowance, sqnr_db
+from pytest_modelport.core.sample import Sample
+from pytest_modelport.core.verdict import Outcome, jsonable
+from pytest_modelport.request.tolerance import Tolerance
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Judged = Sequence[tuple[Comparison, Opinion]]
+
+
+def inputs_text(module: nn.Module, sample: Sample) -> str:
+    """The inputs of a call: names, dtypes, shapes."""
+    from pytest_modelport.core.tensors import to_array
+    from pytest_modelport.subject.inputs import name_inputs
+
+    inputs = name_inputs(module, sample)
+    tensors = [f"{item.name} {to_array(item.tensor).described}" for item in inputs.tensors]
+    constants = [f"{name} {value!r}" for name, value in inputs.constants.items()]
+    return ", ".join([*tensors, *constants])
+
+
+def figures(
+    comparison: Comparison, tolerance: Tolerance, *, evaluations: int, fallback: bool
+) -> dict[str, Any]:
+    """What is behind the comparison that decides, JSON only. evaluations: of the noise, eager's
+    own included.
+    """
+    source = allowance(tolerance, evaluations=evaluations, fallback=fallback)
+    score, asked_db = comparison.score, tolerance.sqnr_db
+    if asked_db is not None and score > tolerance.factor:
+        source = {
+            "source": f"values are rounded to steps: {asked_db:.0f} dB of signal over error",
+            "factor": 1.0,
+        }
+        score = 10 ** ((asked_db - sqnr_db(comparison)) / 20)
+    return {
+        "comparison": jsonable(asdict(comparison)),
+        "allowance": source,
+        "needs": jsonable(score),
+    }
+
+
+def summary(judged: Judged, tolerance: Tolerance) -> str:
+    """The reason of a verdict that passed: how near the worst comes, and how much was compared."""
+    calls = len({comparison.call for comparison, _ in judged})
+    outputs = len({comparison.name for comparison, _ in judged})
+    nearness = _nearness([comparison for comparison, _ in judged], tolerance)
+    return f"{nearness}; {outputs} output{'s' * (outputs > 1)}, {calls} calls"
+
+
+def _nearness(comparisons: Sequence[Comparison], tolerance: Tolerance) -> str:
+    score = max((comparison.score for comparison in comparisons), default=0.0)
+    allowed = tolerance.sqnr_db
+    if allowed is None or score <= tolerance.factor:
+        if tolerance.fixed:
+            return f"{score:.2g} of the given tolerance"
+        return f"{score:.2g} x noise, allowed {tolerance.factor:g}"
+    if allowed == -math.inf:
+        return "structure as asked"
+    apart = min(map(sqnr_db, comparisons), default=math.inf)
+    return f"{apart:.0f} dB, at least {allowed:.0f} asked where values are rounded to steps"
+
+
+def notes(judged: Judged) -> tuple[str, ...]:
+    """Which outputs passed although their allowance is wide."""
+    return tuple(
+        _weak(comparison)
+        for comparison, opinion in judged
+        if opinion.outcome is Outcome.PASSED and _moves_visibly(comparison)
+    )
+
+
+def _moves_visibly(comparison: Comparison) -> bool:
+    """Whether the subject's own rounding moves the output by more than one part in a hundred."""
+    return comparison.noise > 0.01 * comparison.magnitude > 0
+
+
+def _weak(comparison: Comparison) -> str:
+    place = f"'{comparison.name}' at {comparison.call}"
+    share = comparison.noise / comparison.magnitude
+    return f"{place} is worth little: the subject's own rounding moves it by {share:.1g}"

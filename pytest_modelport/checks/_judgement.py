@@ -1,0 +1,254 @@
+"""A port's answers to a sequence of calls, and what they add up to beside what they must be."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_modelport.checks._answers import PortAnswer
+from pytest_modelport.checks._diagnosis import Suspect, diagnose
+from pytest_modelport.checks._evidence import figures, inputs_text, notes, summary
+from pytest_modelport.checks._structure import in_order, other_constants
+from pytest_modelport.compare.comparison import Comparison, compare
+from pytest_modelport.compare.judge import Opinion, judge
+from pytest_modelport.core.arrays import Array
+from pytest_modelport.core.feed import Answer, Feed
+from pytest_modelport.core.verdict import Outcome, Stage, Verdict
+from pytest_modelport.isolation.stops import Stop
+from pytest_modelport.reference.expected import Expected, ExpectedCall
+from pytest_modelport.reference.reference import EVALUATIONS, Reference
+from pytest_modelport.workbench.feeds import unkept
+from pytest_modelport.workbench.workbench import Workbench
+
+#: A failure by less than this factor must survive a second, larger estimate of the noise.
+_CLOSE = 8.0
+#: How much coarser the rounding is made to see whether large noise is ordinary cancellation, and
+#: the least growth that says so. Noise that comes from flipped decisions grows with the square root
+#: of their number, by 4.
+_AMPLITUDE, _LINEAR = 16.0, 8.0
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Something the port produced and what it must be."""
+
+    step: int
+    expected: Expected
+    got: Array
+
+
+class Judgement:
+    """What is known so far about one route's answers."""
+
+    def __init__(
+        self, workbench: Workbench, reference: Reference, *, check: str = "parity"
+    ) -> None:
+        self.workbench, self._check = workbench, check
+        self.reference = reference
+        self.pairs: list[_Pair] = []
+        self.faults: list[tuple[str, Stage, Opinion, dict[str, Any]]] = []
+
+    def add_answers(self, given: Sequence[PortAnswer]) -> Judgement:
+        """Add what the port gave for each call, in order."""
+        for position, (step, one) in enumerate(zip(self.reference.steps, given, strict=False)):
+            if isinstance(one, Stop):
+                self.add_refusal(step, one)
+            else:
+                self.add_answer(position, *one)
+        return self
+
+    def add_refusal(self, step: ExpectedCall, end: Stop) -> None:
+        """The port gave no answer to this call."""
+        self.faults.append(
+            (step.call.label, end.stage, Opinion(end.outcome, end.reason, 1e12), dict(end.evidence))
+        )
+
+    def add_fault(self, step: ExpectedCall, reason: str, rank: float = 1e10) -> None:
+        """The answer differs in structure."""
+        opinion = Opinion(Outcome.FAILED, reason, rank)
+        self.faults.append((step.call.label, Stage.COMPARE, opinion, {}))
+
+    def add_answer(self, position: int, feed: Feed, answer: Answer) -> None:
+        """Pair up one call's answer with what it must be."""
+        step, manifest = self.reference.steps[position], self.workbench.artifact.manifest
+        outputs = in_order(step, answer, manifest)
+        if isinstance(outputs, str):
+            self.add_fault(step, outputs)
+        else:
+            self.pairs += [
+                _Pair(position, item, got) for item, got in zip(step.outputs, outputs, strict=True)
+            ]
+        for promise in unkept(manifest, answer):  # counts where nothing worse is wrong
+            reason = f"the port breaks its promise at {step.call.label}: {promise}"
+            self.add_fault(step, reason, rank=0.0)
+        for difference in other_constants(step, answer, manifest):
+            self.add_fault(step, difference)
+        self._mutations(step, position, feed, answer)
+
+    def _mutations(self, step: ExpectedCall, position: int, feed: Feed, answer: Answer) -> None:
+        for index, (name, before) in enumerate(feed.inputs.items()):
+            expected = step.mutated.get(index)
+            if expected is not None:
+                self.pairs.append(
+                    _Pair(position, replace(expected, name=name), answer.mutated.get(name, before))
+                )
+            elif name in answer.mutated:
+                change = f"changes its input {name!r} in place at {step.call.label}"
+                self.add_fault(step, f"the port {change}, the subject does not")
+
+    def clearly_right(self, share: float) -> list[bool]:
+        """For each call, whether it is right within a share of the allowance, so that a better
+        estimate of the noise would say the same. Where the noise could not be measured no call is.
+        """
+        if self._fallback:
+            return [False] * len(self.reference.calls)
+        opinions = self._opinions(share)
+        wrong = {label for label, *_ in self.faults}
+        wrong |= {
+            comparison.call
+            for comparison, opinion in opinions
+            if opinion.rank > share or opinion.outcome is not Outcome.PASSED
+        }
+        reached = {comparison.call for comparison, _ in opinions}
+        return [call.label in reached and call.label not in wrong for call in self.reference.calls]
+
+    def outcomes(self) -> list[Outcome]:
+        """What became of each call, in order. One that was not reached counts as the one that ended
+        the port.
+        """
+        found = self._samples(self._opinions())
+        worst = max(
+            (opinion.outcome for _, _, opinion, _ in self.faults),
+            default=Outcome.PASSED,
+            key=lambda item: item.severity,
+        )
+        return [
+            worst if found[call.label] == "not reached" else Outcome(found[call.label])
+            for call in self.reference.calls
+        ]
+
+    def verdict(self) -> Verdict:
+        """The worst of everything found."""
+        opinions = self._opinions()
+        if any(
+            1 < opinion.rank < _CLOSE and opinion.outcome is Outcome.FAILED
+            for _, opinion in opinions
+        ):
+            self.reference.deepen(EVALUATIONS)
+            opinions = self._opinions()
+        samples, weak = self._samples(opinions), notes(opinions)
+        worst = max(
+            opinions, key=lambda item: (item[1].outcome.severity, item[1].rank), default=None
+        )
+        fault = max(
+            self.faults, key=lambda item: (item[2].outcome.severity, item[2].rank), default=None
+        )
+        level = fault[2].outcome.severity - worst[1].outcome.severity if fault and worst else 1
+        if fault and (level > 0 or (level == 0 and fault[2].rank)):
+            _, stage, opinion, evidence = fault
+            return self._say(stage, opinion, {**evidence, "calls": samples}, weak)
+        compared = any(comparison.count for comparison, _ in opinions)
+        if worst is None or (worst[1].outcome is Outcome.PASSED and not compared):
+            why = (
+                "every output is empty or has no finite number" if worst else "there are no outputs"
+            )
+            nothing = Opinion(Outcome.INCONCLUSIVE, f"nothing was compared: {why}")
+            return self._say(Stage.COMPARE, nothing, {"calls": samples}, weak)
+        comparison, opinion = worst
+        if opinion.outcome is Outcome.PASSED:
+            opinion = replace(opinion, reason=summary(opinions, self.workbench.tolerance))
+        evidence = {**self._evidence(comparison, opinion), "calls": samples}
+        call = next(call for call in self.reference.calls if call.label == comparison.call)
+        evidence["sample"] = inputs_text(self.workbench.case.module, call.sample)
+        return self._say(Stage.COMPARE, opinion, evidence, weak)
+
+    def _evidence(self, comparison: Comparison, opinion: Opinion) -> dict[str, Any]:
+        """What is behind the comparison that decides, and where and why it fails."""
+        tolerance, evaluations = self.workbench.tolerance, self.reference.evaluations + 1
+        return {
+            **figures(comparison, tolerance, evaluations=evaluations, fallback=self._fallback),
+            **self._diagnosis(comparison, opinion),
+        }
+
+    def _diagnosis(self, comparison: Comparison, opinion: Opinion) -> dict[str, str]:
+        """Where and why, for values that are wrong; a wrong shape or a changed input says it all
+        itself.
+        """
+        if opinion.outcome is not Outcome.FAILED or not comparison.matches:
+            return {}
+        step = next(
+            number
+            for number, item in enumerate(self.reference.steps)
+            if item.call.label == comparison.call
+        )
+
+        def agrees(answer: Answer) -> bool:
+            other = Judgement(self.workbench, self.reference)
+            other.add_answer(step, self.workbench.feed(self.reference.calls[step]), answer)
+            opinions = other._opinions()
+            return not other.faults and all(
+                found.outcome is Outcome.PASSED for _, found in opinions
+            )
+
+        return diagnose(self.workbench, Suspect(comparison, step), agrees)
+
+    def _say(
+        self, stage: Stage, opinion: Opinion, evidence: dict[str, Any], notes: tuple[str, ...]
+    ) -> Verdict:
+        return self.workbench.verdict(
+            self._check, stage, opinion.outcome, opinion.reason, evidence, notes
+        )
+
+    def _opinions(self, share: float = math.inf) -> list[tuple[Comparison, Opinion]]:
+        """Every comparison, and what to think of it. share: of the allowance; what needs more is
+        not looked into further.
+        """
+        tolerance, fallback = self.workbench.tolerance, self._fallback
+        found = []
+        for pair in self.pairs:
+            expected = pair.expected
+            fixed = (
+                tolerance.for_dtype(expected.eager.dtype) if tolerance.fixed or fallback else None
+            )
+            comparison = compare(self.reference.calls[pair.step].label, expected, pair.got, fixed)
+            near = comparison.score <= share * tolerance.factor
+            linear = functools.partial(self._linear, pair) if near else lambda: False
+            opinion = judge(comparison, tolerance, fallback=fallback, linear=linear)
+            found.append((comparison, self._reworded(opinion, comparison, expected)))
+        return found
+
+    @property
+    def _fallback(self) -> bool:
+        return self.reference.noise_failure is not None
+
+    def _reworded(self, opinion: Opinion, comparison: Comparison, expected: Expected) -> Opinion:
+        if not expected.changed or opinion.outcome is Outcome.PASSED:
+            return opinion
+        change = f"changes its input '{comparison.name}' in place at {comparison.call}"
+        return replace(opinion, reason=f"the subject {change}, the port not so")
+
+    def _linear(self, pair: _Pair) -> bool:
+        """Whether noise larger than the dtype is worth is cancellation, which grows in step with
+        the rounding.
+        """
+        rms = pair.expected.noise.rms
+        amplified = self.reference.amplified(pair.step, pair.expected, _AMPLITUDE)
+        return rms > 0 and math.isfinite(amplified) and amplified >= _LINEAR * rms
+
+    def _samples(self, opinions: list[tuple[Comparison, Opinion]]) -> dict[str, str]:
+        """Each call with what became of it."""
+        found = {step.call.label: Outcome.PASSED for step in self.reference.steps}
+        reached = {label for label, *_ in self.faults} | {
+            comparison.call for comparison, _ in opinions
+        }
+        results = [(label, opinion.outcome) for label, _, opinion, _ in self.faults]
+        results += [(comparison.call, opinion.outcome) for comparison, opinion in opinions]
+        for label, outcome in results:
+            found[label] = max(found[label], outcome, key=lambda item: item.severity)
+        return {
+            label: str(outcome) if label in reached else "not reached"
+            for label, outcome in found.items()
+        }

@@ -1,0 +1,1 @@
+"""How far two answers lie apart, and whether that is too far. NumPy only."""

@@ -1,0 +1,1 @@
+"""The values everyone speaks: errors, arrays, nests, samples, routes, artifacts, verdicts."""

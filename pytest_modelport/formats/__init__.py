@@ -1,1 +1,0 @@
-"""One file per format. See CONTRIBUTING.md for what a file must offer."""

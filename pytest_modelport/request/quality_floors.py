@@ -1,0 +1,121 @@
+"""What a transform may cost: floors for what is left of the original's answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_modelport.core.errors import UsageError, unknown
+
+
+@dataclass(frozen=True)
+class Floors:
+    """Limits for the check `quality`; None: not limited.
+
+    sqnr_db: signal over error, in decibels, of each output. top1: share of rows whose largest
+    element stays the same. cosine: of the worst row. kl: the most divergence between the softmax of
+    rows, in nats, on average. metric_drop: how much less the user's metric may be. size_ratio:
+    bytes that the artifact stores in tensors over those of the untransformed one.
+    """
+
+    sqnr_db: float | None = None
+    top1: float | None = None
+    cosine: float | None = None
+    kl: float | None = None
+    metric_drop: float | None = None
+    size_ratio: float | None = None
+
+    @property
+    def enough(self) -> bool:
+        """Whether both the size of errors and what they do to answers are limited: each alone has
+        passed garbage.
+        """
+        distribution = (self.sqnr_db, self.kl, self.metric_drop)
+        return any(limit is not None for limit in distribution) and (
+            self.top1 is not None or self.cosine is not None
+        )
+
+
+#: By what a transform does, measured on networks trained on digits (docs/measured/transforms.md). A
+#: row that shrinks must.
+FLOORS: Mapping[str, Floors] = {
+    "exact": Floors(sqnr_db=100, cosine=0.9999),
+    "fp16": Floors(sqnr_db=50, top1=0.99, size_ratio=0.95),
+    "bf16": Floors(sqnr_db=35, top1=0.99, size_ratio=0.95),
+    "autocast": Floors(sqnr_db=35, top1=0.99),
+    "int8_weight": Floors(sqnr_db=35, top1=0.99, metric_drop=0.01, size_ratio=0.95),
+    "int8_dynamic": Floors(sqnr_db=30, top1=0.985, metric_drop=0.01, size_ratio=0.95),
+    "int8_static": Floors(sqnr_db=20, top1=0.98, metric_drop=0.01, size_ratio=0.95),
+    "int4_weight": Floors(sqnr_db=18, top1=0.98, metric_drop=0.02, size_ratio=0.95),
+    "fp8_weight": Floors(sqnr_db=25, top1=0.98, metric_drop=0.02, size_ratio=0.95),
+    "pruned": Floors(sqnr_db=5, top1=0.95, metric_drop=0.02),
+    "cut": Floors(sqnr_db=5, top1=0.95, metric_drop=0.02, size_ratio=0.95),
+    "custom": Floors(),
+}
+#: Trained again: numbers inside are others, and only what the model is for can be compared.
+TRAINED = Floors(top1=0.95, metric_drop=0.02)
+#: A quantization whose answers lie so near the original's has changed nothing.
+NOTHING_DB = 100.0
+
+
+def floors_for(
+    names: Iterable[str], *, metric: bool, trained: bool, given: Mapping[str, float]
+) -> Floors:
+    """The floors of a chain: the loosest of its steps', then what the user says.
+
+    metric: whether the user's own is measured: what a pruned model still knows is then better asked
+    of it than of its numbers.
+    """
+    rows = [FLOORS[name] for name in names]
+    floors = TRAINED if trained and metric else _loosest(rows)
+    if (
+        metric
+        and floors.sqnr_db is not None
+        and any(row in (FLOORS["pruned"], FLOORS["cut"]) for row in rows)
+    ):
+        floors = replace(floors, sqnr_db=None)
+    if not metric:
+        floors = replace(floors, metric_drop=None)
+    return replace(floors, **given)
+
+
+def _loosest(rows: list[Floors]) -> Floors:
+    """Exact steps ask nothing more of a chain whose other steps do cost something."""
+    rows = [row for row in rows if row is not FLOORS["exact"]] or rows
+
+    def limit(name: str, loosest: Any, *, of_all: bool = True) -> float | None:
+        values = [value for row in rows if (value := getattr(row, name)) is not None]
+        return loosest(values) if values and (len(values) == len(rows) or not of_all) else None
+
+    return Floors(
+        sqnr_db=limit("sqnr_db", min),
+        top1=limit("top1", min),
+        cosine=limit("cosine", min),
+        metric_drop=limit("metric_drop", max, of_all=False),
+        size_ratio=limit("size_ratio", min, of_all=False),
+    )
+
+
+_NAMES = ("sqnr_db", "top1", "cosine", "kl", "metric_drop", "size_ratio")
+
+
+def quality_of(given: Mapping[str, Any] | None) -> dict[str, float]:
+    """The user's floors: `{"sqnr_db": 20, "top1": 0.98, "metric_drop": 0.01, "size_ratio": 0.5}`.
+    Raises `UsageError`.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        raise UsageError(f"quality is {given!r}: give a dict such as {{'top1': 0.98}}")
+    for key, value in (given or {}).items():
+        if key not in _NAMES:
+            raise unknown("quality floor", key, _NAMES)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not math.isfinite(value)
+        ):
+            raise UsageError(f"quality {key} is {value!r}: give a number")
+        if key in ("top1", "cosine") and not 0 <= value <= 1:
+            raise UsageError(f"quality {key} is {value!r}: give a share between 0 and 1")
+    return dict(given or {})

@@ -1,1 +1,0 @@
-"""One file per runtime. See CONTRIBUTING.md for what a file must offer."""

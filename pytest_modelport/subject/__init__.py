@@ -1,0 +1,1 @@
+"""The user's model: its inputs by name, its identity, its state."""

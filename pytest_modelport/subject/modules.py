@@ -1,0 +1,85 @@
+"""The subject's submodules: their paths, modes, device, and which of their weights are zero."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def paths(module: nn.Module) -> dict[int, str]:
+    """`id(submodule)` -> its path; the subject itself is its class name."""
+    return {id(part): path or type(module).__name__ for path, part in module.named_modules()}
+
+
+def modes(module: nn.Module) -> tuple[str, ...]:
+    """Notes on submodules left in train mode that compute differently there."""
+    sensitive = [
+        path or type(module).__name__
+        for path, part in module.named_modules()
+        if part.training
+        and (
+            isinstance(part, (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase))
+            or _rnn_dropout(part)
+        )
+    ]
+    if sensitive:
+        shown = ", ".join(sensitive[:3]) + (
+            f" and {len(sensitive) - 3} more" if len(sensitive) > 3 else ""
+        )
+        return (f"the model is verified in train mode, as it was given: {shown}",)
+    return ()
+
+
+def _rnn_dropout(part: nn.Module) -> bool:
+    return isinstance(part, nn.RNNBase) and part.dropout > 0
+
+
+def outside(module: nn.Module) -> tuple[str, ...]:
+    """Paths of the tensors that `state_dict()` leaves behind: plain attributes, and buffers that
+    are not persistent.
+    """
+    found = []
+    for path, part in module.named_modules():
+        plain = [key for key, value in vars(part).items() if isinstance(value, torch.Tensor)]
+        passing = [
+            key
+            for key, value in part.named_buffers(recurse=False)
+            if key in part._non_persistent_buffers_set
+        ]
+        found += [f"{path}.{key}".lstrip(".") for key in (*plain, *passing)]
+    return tuple(found)
+
+
+def placed(module: nn.Module, device: str) -> nn.Module:
+    """The module on `device`: itself when it is there, else a copy."""
+    wanted = torch.device(device)
+    elsewhere = any(
+        tensor.device.type != wanted.type or wanted.index not in (None, tensor.device.index)
+        for tensor in (*module.parameters(), *module.buffers())
+    )
+    return copy.deepcopy(module).to(wanted) if elsewhere else module
+
+
+def weights(module: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """The matrices and kernels of layers, as (submodule, name): not biases, norms, embeddings."""
+    from torch import nn
+
+    for part in module.modules():
+        if isinstance(part, (nn.Embedding, nn.EmbeddingBag)):
+            continue
+        for name, tensor in part.named_parameters(recurse=False):
+            if name.startswith(("weight", "in_proj_weight")) and tensor.dim() > 1:
+                yield part, name
+
+
+def zeros(module: nn.Module) -> int:
+    """Zeros in the weights that the model computes with, masks applied."""
+    found = (getattr(part, name.removesuffix("_orig")) for part, name in weights(module))
+    return sum(int((weight == 0).sum()) for weight in found)

@@ -1,0 +1,72 @@
+"""An artifact that the user brings: copied, scanned, and sealed before it is opened."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_modelport.backends import registry
+from pytest_modelport.backends.item_faults import inspected_faults
+from pytest_modelport.cleanroom.workspace import Workspace
+from pytest_modelport.core import artifact
+from pytest_modelport.core.artifact import Artifact, Manifest
+from pytest_modelport.core.cause import describe
+from pytest_modelport.core.verdict import Outcome, Stage
+from pytest_modelport.isolation.jobs import Raised
+from pytest_modelport.isolation.stops import Stop, evidence_of
+from pytest_modelport.request.case import Case
+from pytest_modelport.workbench.safety import dangers
+
+if TYPE_CHECKING:
+    from pytest_modelport.reference.reference import Reference
+
+
+def brought(
+    workspace: Workspace, case: Case, reference: Reference, format_name: str, path: Path
+) -> Artifact:
+    """A sealed copy of the user's file, so that what was verified can be told from what is there
+    later. Raises `Stop`.
+    """
+    maker = registry.format_(format_name)
+    if not path.exists():
+        raise Stop(Stage.OPEN, Outcome.ERROR, f"no artifact at {path}")
+    if path.suffix not in maker.SUFFIXES:
+        reason = f"{path.name} is no {format_name} file: those end in {', '.join(maker.SUFFIXES)}"
+        raise Stop(Stage.OPEN, Outcome.ERROR, reason)
+    _refuse(dangers(path))
+    try:
+        inspected = maker.inspect(path)
+    except Exception as error:  # noqa: BLE001 - a stage border: a file that cannot be read may raise anything
+        said = describe(error)
+        reason = f"{path.name} cannot be read as {format_name}: {said.headline}"
+        raise Stop(Stage.OPEN, Outcome.FAILED, reason, evidence_of(Raised(said))) from None
+    registry.hold("formats", format_name, inspected_faults(inspected))
+    inputs, outputs, companions = inspected
+    for name in companions:
+        _refuse([f"{name}: {danger}" for danger in dangers(path.parent / name)])
+    folder = workspace.fresh(f"{format_name}-brought")
+    for name in (path.name, *companions):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (path.parent / name).is_dir() else shutil.copyfile
+        copy(path.parent / name, folder / name)
+    manifest = Manifest(
+        format=format_name,
+        kind=maker.KIND,
+        entry=path.name,
+        call=maker.CALL,
+        inputs=inputs,
+        outputs=outputs,
+        constants=dict(reference.steps[0].constants),
+        baked=dict(case.inputs.constants),
+        brought=True,
+        notes=(f"proven as it was brought: {path}",),
+    )
+    return artifact.seal(folder, manifest)
+
+
+def _refuse(dangers: list[str]) -> None:
+    """Raises `Stop` where something speaks against opening the file."""
+    if dangers:
+        evidence = {"dangers": dangers[:5]}
+        raise Stop(Stage.OPEN, Outcome.FAILED, f"not opened: {dangers[0]}", evidence)
