@@ -91,6 +91,8 @@ def prove(workspace: Workspace) -> Prove:
         checks: Sequence[str] = ("parity", "weights"),
         artifact: Path | None = None,
         transforms: Sequence[Any] = ("none",),
+        name: str = "",
+        seed: int = 0,
         **options: Any,
     ) -> Report:
         functions = functions_of(map(transform_of, transforms))
@@ -100,6 +102,8 @@ def prove(workspace: Workspace) -> Prove:
             kwargs,
             Options(**options),
             functions=functions,
+            name=name,
+            seed=seed,
         )
         case = replace(case, artifact=artifact)
         verdicts: list[Verdict] = []

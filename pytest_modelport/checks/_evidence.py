@@ -89,4 +89,4 @@ def _moves_visibly(comparison: Comparison) -> bool:
 def _weak(comparison: Comparison) -> str:
     place = f"'{comparison.name}' at {comparison.call}"
     share = comparison.noise / comparison.magnitude
-    return f"{place} is worth little: the subject's own rounding moves it by {share:.1g}"
+    return f"weak evidence for {place}: rounding alone moves the model's own answer by {share:.1%}"

@@ -82,7 +82,7 @@ class Judgement:
                 _Pair(position, item, got) for item, got in zip(step.outputs, outputs, strict=True)
             ]
         for promise in unkept(manifest, answer):  # counts where nothing worse is wrong
-            reason = f"the port breaks its promise at {step.call.label}: {promise}"
+            reason = f"the exported model breaks its promise at {step.call.label}: {promise}"
             self.add_fault(step, reason, rank=0.0)
         for difference in other_constants(step, answer, manifest):
             self.add_fault(step, difference)

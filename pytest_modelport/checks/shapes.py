@@ -119,7 +119,7 @@ def _failed(workbench: Workbench, seen: Candidates, trial: Trial) -> Verdict:
         assert trial.judgement is not None
         verdict = trial.judgement.verdict()
         return replace(
-            verdict, reason=f"fails after other calls on one session, not alone: {verdict.reason}"
+            verdict, reason=f"fails only after other calls on the same session: {verdict.reason}"
         )
     verdict = verdicts[str(found.nearest)]
     evidence = {

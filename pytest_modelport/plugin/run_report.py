@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_modelport.core.report import Report
+from pytest_modelport.core.route import MISSING, Route
 from pytest_modelport.core.verdict import TEST, Outcome, Stage, Verdict, unheard
 from pytest_modelport.plugin.collect import route_of, subject_of
 from pytest_modelport.plugin.stash import ROWS, SETTINGS, VERDICTS
@@ -64,7 +65,7 @@ def _part(shard: str) -> dict[str, str]:
 
 def _cut_short(session: pytest.Session, exitstatus: int) -> Verdict:
     why = session.shouldfail or session.shouldstop or f"pytest ended with {int(exitstatus)}"
-    said = f"the run was ended early, and nobody knows what is left: {why}"
+    said = f"the run ended early; tests after this point are unknown: {why}"
     return unheard(Outcome.ERROR, said, "the run")
 
 
@@ -77,8 +78,7 @@ def _portable(verdict: Verdict, root: Path) -> Verdict:
 
 def _about(item: pytest.Item, outcome: Outcome, reason: str) -> Verdict:
     suite, _, name = subject_of(item).partition("::")
-    route = route_of(item)
-    assert route is not None
+    route = route_of(item) or Route(MISSING)
     return Verdict(route, TEST, Stage.RUN, outcome, reason, subject=name, suite=suite)
 
 

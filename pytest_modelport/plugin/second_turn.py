@@ -45,7 +45,8 @@ class Turns:
             item.session.items.append(item)  # pytest's loop comes to it
             _say(
                 item.config,
-                f"{item.nodeid}: its latency is not known now, and is asked again at the end",
+                f"{item.nodeid}: latency undecided on this busy machine; "
+                "measured again after the other tests",
             )
         else:
             for report in reports:

@@ -15,6 +15,7 @@ from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.cleanroom.workspace import Workspace
 from pytest_modelport.core import artifact
 from pytest_modelport.core.artifact import Artifact
+from pytest_modelport.core.cause import Cause
 from pytest_modelport.core.errors import BrokenItem, CannotVary, WrongArtifact
 from pytest_modelport.core.verdict import Outcome, Stage
 from pytest_modelport.isolation.jobs import Done, Ending, Raised, run
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 #: With fewer free bytes an export that failed says nothing about the model.
 _DISK_FULL = 1 << 20
+_NOUNS = {Stage.EXPORT: "export", Stage.CONVERT: "conversion"}
 
 
 def export(
@@ -81,15 +83,16 @@ def export(
     ending = run(
         job, timeout=case.timeout, log=log, paths=paths(case.module), restore=case.module, here=here
     )
+    stage = Stage.EXPORT
     if isinstance(ending, Done):
-        ending = _converted(workspace, case, format_name, folder)
+        stage, ending = Stage.CONVERT, _converted(workspace, case, format_name, folder)
     if isinstance(ending, Done):
         return artifact.load(folder)
     if isinstance(ending, Raised):
         with log.open("a") as file:
             file.write(ending.cause.text)
     workspace.keep(log)
-    return _not_exported(ending, format_name, log)
+    return _not_exported(stage, ending, format_name, log)
 
 
 def _converted(workspace: Workspace, case: Case, format_name: str, folder: Path) -> Ending:
@@ -105,27 +108,26 @@ def _converted(workspace: Workspace, case: Case, format_name: str, folder: Path)
     return Done(None)
 
 
-def _not_exported(ending: Ending, format_name: str, log: Path) -> Stop:
+def _not_exported(stage: Stage, ending: Ending, format_name: str, log: Path) -> Stop:
+    """What it means that the export, or the conversion after it, did not come to its end."""
     evidence = {**evidence_of(ending), "log": str(log)}
     if shutil.disk_usage(log.parent).free < _DISK_FULL:
-        return Stop(
-            Stage.EXPORT,
-            Outcome.ERROR,
-            f"cannot write the artifact: no space left in {log.parent}",
-            evidence,
-        )
+        reason = f"cannot write the artifact: no space left in {log.parent}"
+        return Stop(stage, Outcome.ERROR, reason, evidence)
     if not isinstance(ending, Raised):
-        other = stop_for(Stage.EXPORT, ending, f"the export to {format_name}")
+        other = stop_for(stage, ending, f"the {_NOUNS[stage]} to {format_name}")
         return Stop(other.stage, other.outcome, other.reason, evidence)
-    cause = ending.cause
+    outcome, reason = _raised(ending.cause, str(stage))
+    return Stop(stage, outcome, reason, evidence)
+
+
+def _raised(cause: Cause, doing: str) -> tuple[Outcome, str]:
     if cause.storage:
-        return Stop(
-            Stage.EXPORT, Outcome.ERROR, f"cannot write the artifact: {cause.headline}", evidence
-        )
+        return Outcome.ERROR, f"cannot write the artifact: {cause.headline}"
     if cause.type == BrokenItem.__name__:
-        return Stop(Stage.EXPORT, Outcome.ERROR, cause.message, evidence)
+        return Outcome.ERROR, cause.message
     if cause.type == WrongArtifact.__name__:
-        return Stop(Stage.EXPORT, Outcome.FAILED, f"made something else: {cause.message}", evidence)
+        return Outcome.FAILED, f"made something else: {cause.message}"
     if cause.type == CannotVary.__name__:
-        return Stop(Stage.EXPORT, Outcome.UNSUPPORTED, f"cannot export: {cause.message}", evidence)
-    return Stop(Stage.EXPORT, Outcome.UNSUPPORTED, f"cannot export: {cause.headline}", evidence)
+        return Outcome.UNSUPPORTED, f"cannot {doing}: {cause.message}"
+    return Outcome.UNSUPPORTED, f"cannot {doing}: {cause.headline}"

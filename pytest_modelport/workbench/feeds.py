@@ -30,15 +30,15 @@ def feed(case: Case, manifest: Manifest, call: Call, *, promised: bool = True) -
     if manifest.call != "natural":
         problem = _misfit(given, case.inputs)
         if problem:
-            raise Stop(
-                Stage.RUN, Outcome.FAILED, f"the port cannot be given {call.label}: {problem}"
-            )
+            raise Stop(Stage.RUN, Outcome.FAILED, f"{call.label} cannot be fed: {problem}")
     if manifest.brought and manifest.call == "named" and manifest.inputs:
         arrays = _renamed(arrays, [value.name for value in manifest.inputs])
     if promised and manifest.call != "natural":
         for value in manifest.inputs:
-            if problem := _broken(f"its input {value.name!r}", value, arrays.get(value.name)):
-                raise Stop(Stage.RUN, Outcome.FAILED, f"the port takes no {call.label}: {problem}")
+            if differing := _differs(value, arrays.get(value.name)):
+                exported, here = differing
+                said = f"input {value.name!r} was exported as {exported}, this sample has {here}"
+                raise Stop(Stage.RUN, Outcome.FAILED, f"{call.label} cannot be fed: {said}")
     return Feed(arrays, given.spec)
 
 
@@ -50,27 +50,30 @@ def unkept(manifest: Manifest, answer: Answer) -> list[str]:
     promised = [
         value for value in manifest.outputs if manifest.call != "natural" and value.name in got
     ]
+    differing = ((value.name, _differs(value, got[value.name])) for value in promised)
     return [
-        said
-        for value in promised
-        if (said := _broken(f"its output {value.name!r}", value, got[value.name]))
+        f"output {name!r} is declared as {problem[0]} and is {problem[1]}"
+        for name, problem in differing
+        if problem
     ]
 
 
-def _broken(what: str, promised: TensorSpec, given: Array | None) -> str:
-    """How an array is not what the artifact promises to take or to give; empty when it is."""
+def _differs(promised: TensorSpec, given: Array | None) -> tuple[str, str] | None:
+    """How an array is not what the artifact promises to take or to give: the promise, and what it
+    is; None when it is.
+    """
     if given is None:
-        return f"{what} gets no tensor"
+        return promised.dtype or "a tensor", "none"
     if promised.dtype and promised.dtype != given.dtype:
-        return f"{what} is {promised.dtype}, here it is {given.dtype}"
+        return promised.dtype, given.dtype
     if promised.shape is None:
-        return ""
+        return None
     sizes = [size if isinstance(size, int) else None for size in promised.shape]
     fits = len(sizes) == len(given.shape) and all(
         size in (None, got) for size, got in zip(sizes, given.shape, strict=True)
     )
     shown = ", ".join("?" if size is None else str(size) for size in sizes)
-    return "" if fits else f"{what} is ({shown}), here it is ({', '.join(map(str, given.shape))})"
+    return None if fits else (f"({shown})", f"({', '.join(map(str, given.shape))})")
 
 
 def _misfit(given: Inputs, exported: Inputs) -> str:

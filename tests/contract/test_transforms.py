@@ -1,12 +1,10 @@
 """Every transform on every target against the table of what really becomes of trained networks
 (fixtures/transforming.json).
 
-All of it with `--full`; otherwise another part each day.
+All of it with `--full`; otherwise one row in sixty, always the same.
 """
 
 from __future__ import annotations
-
-import datetime as dt
 
 import pytest
 
@@ -15,11 +13,8 @@ from pytest_modelport.backends import registry
 from pytest_modelport.core.verdict import worst
 from pytest_modelport.request.transform_chain import chain_of
 
-#: The table is so many days long.
-_DAYS = 60
-_TODAY = dt.datetime.now(dt.timezone.utc).date().toordinal() % _DAYS
 CELLS = [
-    pytest.param(*cell, marks=[] if number % _DAYS == _TODAY else pytest.mark.full)
+    pytest.param(*cell, marks=pytest.mark.full if number % 60 else [])
     for number, cell in enumerate(transforming.cells())
 ]
 
@@ -57,7 +52,6 @@ def test_the_table_is_about_every_transform():
         if transform != "none"
         for step in chain_of(transform).steps
     }
-    assert named == set(registry.names("transforms")) - {
-        "pt2e_qat"
-    }  # needs training: examples/compress, tests/unit/test_transforming.py
+    # One needs training: examples/compress, tests/unit/workbench/test_transform_model.py.
+    assert named == set(registry.names("transforms")) - {"pt2e_qat"}
     assert set(transforming.known()) == set(transforming.cells())

@@ -36,12 +36,22 @@ def test_there_are_no_cycles(graph):
     assert looped == []
 
 
-SHELVES = ["backends.formats", "backends.runtimes", "backends.transforms", "backends.libraries", "checks"]
+SHELVES = [
+    "backends.formats",
+    "backends.runtimes",
+    "backends.transforms",
+    "backends.libraries",
+    "checks",
+]
 
 
 @pytest.mark.parametrize("shelf", SHELVES)
 def test_items_of_a_shelf_do_not_import_each_other(graph, shelf):
-    inside = [(a, b) for a, b in edges(graph) if a.startswith(f"{PACKAGE}.{shelf}.") and b.startswith(f"{PACKAGE}.{shelf}")]
+    inside = [
+        (a, b)
+        for a, b in edges(graph)
+        if a.startswith(f"{PACKAGE}.{shelf}.") and b.startswith(f"{PACKAGE}.{shelf}")
+    ]
     assert [(a, b) for a, b in inside if not b.rpartition(".")[2].startswith("_")] == []
 
 
@@ -62,8 +72,12 @@ def test_nothing_below_the_plugin_knows_of_it_or_of_pytest():
 
 @pytest.mark.parametrize("name", ["badge", "failure_text", "html", "markdown", "plot", "terminal"])
 def test_what_renders_knows_verdicts_only(graph, name):
-    allowed = {f"{PACKAGE}.core.{known}" for known in ("errors", "package", "report", "route", "verdict")}
-    assert graph.find_modules_directly_imported_by(f"{PACKAGE}.reports.{name}") <= allowed | {PACKAGE}
+    allowed = {
+        f"{PACKAGE}.core.{known}" for known in ("errors", "package", "report", "route", "verdict")
+    }
+    assert graph.find_modules_directly_imported_by(f"{PACKAGE}.reports.{name}") <= allowed | {
+        PACKAGE
+    }
 
 
 def test_only_what_is_public_stands_at_the_top():
@@ -80,10 +94,14 @@ def test_no_room_is_crowded():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 said = len((ast.get_docstring(node) or "").splitlines())
-                assert node.end_lineno - node.lineno - said < 60, f"{path.name}: {node.name} is too long"
+                assert node.end_lineno - node.lineno - said < 60, (
+                    f"{path.name}: {node.name} is too long"
+                )
 
 
-@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "CHANGELOG.md"]
+)
 def test_every_module_a_document_names_is_there(name):
     import re
 

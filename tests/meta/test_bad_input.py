@@ -318,7 +318,7 @@ def test_a_sample_of_another_structure_is_a_refusal_of_the_port(prove):
     for verdict in (item for item in report.verdicts if item.check == "parity"):
         assert (verdict.outcome, verdict.stage) == (Outcome.FAILED, Stage.RUN)
     assert (
-        "the port cannot be given samples[0]: it has no input 'mask' (exported with x)"
+        "samples[0] cannot be fed: it has no input 'mask' (exported with x)"
         in report.verdicts[0].reason
     )
     report = prove(["onnx"], Optional(), X, {"times": 2}, samples=[Sample((X,), {"times": 3})])

@@ -431,7 +431,7 @@ def test_budgets_are_asked_where_other_checks_are_named_and_skipped_where_timing
     pytest.importorskip("pytest_benchmark")
     forbidden = run(BUDGETED, "--modelport-baseline=none", "--benchmark-disable")
     forbidden.assert_outcomes(skipped=1)
-    assert "latency budgets not asked: --benchmark-disable" in text(forbidden)
+    assert "latency budgets were not measured: --benchmark-disable" in text(forbidden)
 
 
 def test_a_release_that_cannot_be_written_is_red(run, monkeypatch, pytester):

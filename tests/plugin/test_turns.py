@@ -70,7 +70,7 @@ def test_it_passes_when_the_machine_is_quiet_at_the_end(run, pytester):
     )
     result.assert_outcomes(passed=2)
     assert (
-        "test_timed[torchscript-cpu]: its latency is not known now, and is asked again at the end"
+        "test_timed[torchscript-cpu]: latency undecided on this busy machine; measured again after the other tests"
         in said(result)
     )
     assert "order: made timed other timed closed" in said(result)
@@ -89,7 +89,7 @@ def test_it_passes_when_the_machine_is_quiet_at_the_end(run, pytester):
 def test_it_is_inconclusive_when_the_machine_stays_busy(run):
     result = run(BUSY.replace("BUSY_FOR", "4") + OTHER)
     result.assert_outcomes(passed=1, skipped=1)
-    assert said(result).count("asked again at the end") == 1
+    assert said(result).count("measured again after the other tests") == 1
     run(BUSY.replace("BUSY_FOR", "4") + OTHER, "--modelport-strict").assert_outcomes(
         passed=1, failed=1
     )
@@ -98,7 +98,7 @@ def test_it_is_inconclusive_when_the_machine_stays_busy(run):
 def test_nothing_comes_after_the_last_one(run):
     result = run(BUSY.replace("BUSY_FOR", "2"))
     result.assert_outcomes(skipped=1)
-    assert "asked again at the end" not in said(result)
+    assert "measured again after the other tests" not in said(result)
 
 
 def test_a_loop_that_does_not_see_it_takes_no_test_away(run):
@@ -114,7 +114,7 @@ def pytest_runtestloop(session):
 """
     result = run(BUSY.replace("BUSY_FOR", "2") + OTHER, conftest=loop)
     result.assert_outcomes(passed=2)
-    assert said(result).count("asked again at the end") == 1
+    assert said(result).count("measured again after the other tests") == 1
 
 
 def test_a_test_that_fails_has_one_turn(run):
@@ -123,4 +123,4 @@ def test_a_test_that_fails_has_one_turn(run):
     )  # on a machine of its own
     result = run(slow + OTHER)
     result.assert_outcomes(passed=1, failed=1)
-    assert "asked again at the end" not in said(result)
+    assert "measured again after the other tests" not in said(result)

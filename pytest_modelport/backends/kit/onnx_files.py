@@ -164,5 +164,5 @@ def inspect(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...],
     }
     for place in places:
         if Path(place).is_absolute() or ".." in Path(place).parts:
-            raise ValueError(f"its weights lie outside of its folder, at {place!r}")
+            raise ValueError(f"its weights lie outside its folder, at {place!r}")
     return (*promise(path), tuple(sorted(places)))

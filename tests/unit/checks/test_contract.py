@@ -109,5 +109,6 @@ def test_other_checks_do_not_hand_over_what_the_artifact_never_promised(prove):
     verdict = prove(["onnx"], Anything(), torch.ones(2, 3), samples=[torch.ones(5, 3)]).verdicts[0]
     assert verdict.outcome is Outcome.FAILED
     assert (
-        verdict.reason == "the port takes no samples[0]: its input 'x' is (2, 3), here it is (5, 3)"
+        verdict.reason
+        == "samples[0] cannot be fed: input 'x' was exported as (2, 3), this sample has (5, 3)"
     )

@@ -74,7 +74,7 @@ def test_laps_are_what_calls_take():
         (Sleeper(0.001, got=0.5), "calls got 50% of the processor"),
         (
             Sleeper(*[0.001] * 20, *[0.002] * 20, *[0.001] * 20),
-            "it took 100% longer at one time than at another",
+            "calls took 100% longer at one time than at another",
         ),
     ],
 )
@@ -200,10 +200,8 @@ def test_the_last_releases_artifact_is_run_beside_the_new_one(prove, tmp_path):
 def test_without_a_last_release_a_regression_is_not_asked(prove, tmp_path):
     budget = {"max_regression": "20%"}
     unknown = prove(["torchscript"], slow(1), X, checks=ASKED, latency=budget).verdicts[2]
-    assert (unknown.outcome, unknown.reason[:27]) == (
-        Outcome.SKIPPED,
-        "max_regression was not measured: n",
-    )
+    assert unknown.outcome is Outcome.SKIPPED
+    assert unknown.reason.startswith("max_regression was not measured: no last release; ")
     new = prove(
         ["torchscript"],
         slow(1),
@@ -212,7 +210,7 @@ def test_without_a_last_release_a_regression_is_not_asked(prove, tmp_path):
         latency=budget,
         baseline=Baseline(tmp_path),
     ).verdicts[2]
-    assert (new.outcome, new.reason[:29]) == (Outcome.PASSED, "new: no last release to be sl")
+    assert (new.outcome, new.reason[:29]) == (Outcome.PASSED, "new route: the last release h")
 
 
 def test_other_batches_are_reported(prove):

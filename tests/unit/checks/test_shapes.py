@@ -340,7 +340,7 @@ def test_calls_in_another_order_are_made_on_the_same_session(prove):
 
     verdict = shapes(prove, Remembers())
     assert verdict.reason.startswith(
-        "fails after other calls on one session, not alone: 'output' at "
+        "fails only after other calls on the same session: 'output' at "
     ), verdict
     assert " again is wrong" in verdict.reason
 
@@ -435,7 +435,8 @@ def test_a_declared_output_that_does_not_vary_is_a_broken_promise(prove):
     )
     parity, shapes = (verdict.reason for verdict in report.verdicts)
     assert parity.startswith(
-        "the port breaks its promise at samples[0]: its output 'output' is (4, 8), here it is (3, 8)"
+        "the exported model breaks its promise at samples[0]: output 'output' is declared as (4, 8) "
+        "and is (3, 8)"
     )
     assert "fails also at 2, 3" in shapes
 

@@ -134,7 +134,7 @@ def test_training_for_quantization(needs):
     report = verify(digits.load("cnn"), images[:64], finetune=finetune, metric=accuracy, **options)
     assert report.passed, report
     without = worst(verify(digits.load("cnn"), images[:64], **options).verdicts)
-    assert "training for quantization needs finetune=" in without.reason
+    assert "quantization-aware training needs finetune=" in without.reason
     assert without.stage is Stage.TRANSFORM
 
 
@@ -149,7 +149,7 @@ def test_the_users_data_sets_the_ranges(prove):
     def run(**hooks):
         options = {
             "targets": ["onnx"],
-            "transforms": ["ort_static"],
+            "transforms": ["ort_static(weights=uint8)"],
             "dynamic_shapes": {"images": {0: "batch"}},
         }
         return quality(
@@ -243,8 +243,8 @@ def test_a_metric_that_asks_for_a_batch_that_was_not_promised_is_told():
 
     report = verify(digits.load("cnn"), X, targets=["onnx"], transforms=["fp16"], metric=metric)
     assert (
-        "the port takes no input of metric: its input 'images' is (4, 1, 8, 8), here it is (7, 1, 8, 8)"
-        in str(report)
+        "input of metric cannot be fed: input 'images' was exported as (4, 1, 8, 8), "
+        "this sample has (7, 1, 8, 8)" in str(report)
     )
 
 
