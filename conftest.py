@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_modelport.backends import registry
+from pytest_modelport.backends import requirements
 from pytest_modelport.cleanroom.workspace import Workspace
 from pytest_modelport.core.report import Report
 from pytest_modelport.core.verdict import Verdict
@@ -63,7 +63,7 @@ def needs(request: pytest.FixtureRequest) -> Callable[[Mapping[str, str]], None]
     """
 
     def check(requires: Mapping[str, str]) -> None:
-        if missing := registry.missing(requires):
+        if missing := requirements.missing(requires):
             (pytest.fail if request.config.getoption("--complete") else pytest.skip)(
                 f"not installed: {', '.join(missing)}"
             )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
         Check,
         Format,
         Library,
-        Needy,
         Runtime,
         Transform,
     )
@@ -293,29 +291,3 @@ def canonical(text: str) -> str:
         found = replace(found, environment="")
     default = found.runtime == format_(found.format).RUNTIME
     return str(replace(found, runtime="") if default else found)
-
-
-def missing(requires: Mapping[str, str]) -> tuple[str, ...]:
-    """The requirements (`REQUIRES`: import name -> requirement) whose package is not installed.
-    Imports nothing.
-    """
-    return tuple(requirement for module, requirement in requires.items() if not _there(module))
-
-
-def _there(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # the package around it
-        return False
-
-
-def lacking(*items: Needy) -> tuple[str, str]:
-    """The requirements of these that are not installed, in words, and the command that installs
-    them; empty when all are.
-    """
-    absent = {requirement: item for item in items for requirement in missing(item.REQUIRES)}
-    if not absent:
-        return "", ""
-    extras = [extra for extra in dict.fromkeys(item.EXTRA for item in absent.values()) if extra]
-    wanted = f"'pytest-modelport[{','.join(extras)}]'" if extras else " ".join(map(repr, absent))
-    return ", ".join(absent), f"pip install {wanted}"

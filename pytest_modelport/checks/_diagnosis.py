@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pytest_modelport.backends import registry
+from pytest_modelport.backends import registry, requirements
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.compare.comparison import Comparison
 from pytest_modelport.compare.localise import first_wrong
@@ -83,7 +83,7 @@ def _referees(workbench: Workbench) -> list[str]:
     return [
         name
         for name, opener in openers.items()
-        if device in opener.DEVICES and not registry.missing(opener.REQUIRES)
+        if device in opener.DEVICES and not requirements.missing(opener.REQUIRES)
     ]
 
 

@@ -8,7 +8,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from pytest_modelport.backends import registry
+from pytest_modelport.backends import registry, requirements
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.compare.fidelity import Fidelity, fidelity_of
 from pytest_modelport.compare.judge import within_steps
@@ -32,7 +32,7 @@ def agreement(workbench: Workbench, proven: Verdict) -> Verdict:
     others = [
         name
         for name in referees
-        if name != workbench.runtime and not registry.missing(registry.runtime(name).REQUIRES)
+        if name != workbench.runtime and not requirements.missing(registry.runtime(name).REQUIRES)
     ]
     if not others:
         return replace(

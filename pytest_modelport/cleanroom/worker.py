@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
-from pytest_modelport.backends import registry
+from pytest_modelport.backends import registry, requirements
 from pytest_modelport.backends.contract import Converting, Session, Subject, Traceable, is_live
-from pytest_modelport.backends.item_faults import (
+from pytest_modelport.backends.result_faults import (
     answer_faults,
     constants_faults,
     session_faults,
@@ -94,7 +94,7 @@ class Worker:
 
     def _missing(self, requires: dict[str, str]) -> Reply:
         """Which of these requirements are not installed where this process runs."""
-        return {"missing": list(registry.missing(requires))}
+        return {"missing": list(requirements.missing(requires))}
 
     def _imports(self, modules: list[str], path: list[str]) -> Reply:
         """Import the user's modules that register operators, found where the session finds them."""

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_modelport.backends import registry
+from pytest_modelport.backends import registry, requirements
 from pytest_modelport.backends.export import versions
 from pytest_modelport.cleanroom.environments import HOW_TO_DECLARE, declared, variables
 from pytest_modelport.core.errors import BrokenItem
@@ -52,7 +52,7 @@ def examine() -> Iterator[ItemState]:
     ]
     here = [item for _, _, item in items if not _elsewhere(item)]
     modules = {module for item in here for module in item.REQUIRES}
-    there = sorted(module for module in modules if not registry.missing({module: module}))
+    there = sorted(module for module in modules if not requirements.missing({module: module}))
     with ThreadPoolExecutor(2) as pool:  # imports of seconds each
         pool.map(_failure, there)
     for kind, name, item in items:
@@ -86,7 +86,7 @@ def lacking(*items: Format | Runtime) -> tuple[str, str]:
     """What these need that is not there, packages or an environment, and the command that brings
     it; empty when all is.
     """
-    absent, command = registry.lacking(*(item for item in items if not _elsewhere(item)))
+    absent, command = requirements.lacking(*(item for item in items if not _elsewhere(item)))
     if absent:
         return absent, command
     known = declared(Path.cwd())

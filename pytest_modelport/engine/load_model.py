@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from pytest_modelport.backends import registry
+from pytest_modelport.backends import registry, requirements
 from pytest_modelport.core.errors import UsageError, unknown
 from pytest_modelport.core.sample import Sample
 from pytest_modelport.request.model_names import parse
@@ -100,7 +100,7 @@ def _named(name: str) -> Loaded:
 def _from_library(library: str, text: str) -> Loaded:
     """A model by its name in a library, with options: `NAME?option=value&flag`."""
     source = registry.library(library)
-    absent = registry.missing(source.REQUIRES)
+    absent = requirements.missing(source.REQUIRES)
     if absent:
         raise UsageError(
             f"model {library}:{text} needs {', '.join(absent)}; "

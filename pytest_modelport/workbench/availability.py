@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from pytest_modelport.backends import registry
+from pytest_modelport.backends import registry, requirements
 from pytest_modelport.backends.contract import is_live
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.cleanroom.workspace import Workspace
@@ -36,7 +36,7 @@ def _not_installed(workbench: Workbench) -> Verdict | None:
             reason = f"environment {name} is not there: modelport env create {name}"
             return workbench.verdict("parity", Stage.OPEN, Outcome.SKIPPED, reason)
     changed = [transform.item for transform in workbench.transforms]
-    absent, command = registry.lacking(
+    absent, command = requirements.lacking(
         *([] if _brought(workbench) else [maker]),
         *([] if workbench.environment else [opener]),
         *changed,
@@ -109,7 +109,7 @@ def preload(workspace: Workspace, route: Route, threads: int) -> None:
     if target.environment:
         there = bool(workspace.environment(target.environment).packages)
     else:
-        there = not registry.missing(opener.REQUIRES)
+        there = not requirements.missing(opener.REQUIRES)
     if there and not is_live(opener):
         workspace.once(("preload", target.runtime, target.environment, threads), start)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_modelport.backends import registry
-from pytest_modelport.backends.item_faults import inspected_faults
+from pytest_modelport.backends.result_faults import inspected_faults
 from pytest_modelport.cleanroom.workspace import Workspace
 from pytest_modelport.core import artifact
 from pytest_modelport.core.artifact import Artifact, Manifest

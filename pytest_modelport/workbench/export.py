@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_modelport.backends import registry
 from pytest_modelport.backends.export import ExportRequest
-from pytest_modelport.backends.item_faults import exported_faults
+from pytest_modelport.backends.result_faults import exported_faults
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.cleanroom.workspace import Workspace
 from pytest_modelport.core import artifact

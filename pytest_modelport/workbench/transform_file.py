@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from pytest_modelport.backends import registry
-from pytest_modelport.backends.item_faults import notes_faults
+from pytest_modelport.backends.result_faults import notes_faults
 from pytest_modelport.backends.transform_work import FileWork, said
 from pytest_modelport.core import artifact
 from pytest_modelport.core.artifact import Artifact

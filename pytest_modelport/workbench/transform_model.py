@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_modelport.backends.export import ExportRequest
-from pytest_modelport.backends.item_faults import module_faults
+from pytest_modelport.backends.result_faults import module_faults
 from pytest_modelport.backends.transform_work import ModuleWork
 from pytest_modelport.core.sample import Call, Sample
 from pytest_modelport.core.tensors import cast, seed_all

@@ -106,7 +106,9 @@ def test_options_at_fault_are_named_with_those_that_would_do(ported, monkeypatch
 
     monkeypatch.setattr(ort_optimize, "apply", halved)
     monkeypatch.setattr(ort_optimize, "TRY", ("level=basic",), raising=False)
-    text = said(ported("cnn", "onnx", T.ort_optimize()))
+    monkeypatch.setattr(ort_optimize, "FLOOR", "custom")
+    floors = {"sqnr_db": 50, "top1": 0.99}
+    text = said(ported("cnn", "onnx", T.ort_optimize(), quality=floors))
     assert text.startswith("failed quality: signal over error is ")
     assert "the default options are the cause: ort_optimize(level=basic) gives" in text
 

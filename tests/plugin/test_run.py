@@ -162,10 +162,10 @@ def test_bad_input_is_an_error_in_one_line(run, body, message):
 
 
 def test_a_missing_package_skips_with_the_install_line_and_fails_under_strict(run, monkeypatch):
-    from pytest_modelport.backends import registry
+    from pytest_modelport.backends import requirements
 
     monkeypatch.setattr(
-        registry,
+        requirements,
         "missing",
         lambda requires: ("onnxruntime>=1.20",) if "onnxruntime" in requires else (),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_modelport import __version__
-from pytest_modelport.backends import registry
+from pytest_modelport.backends import registry, requirements
 from pytest_modelport.cli import doctor
 from pytest_modelport.cli.main import main
 
@@ -75,8 +75,11 @@ def test_what_is_not_installed_comes_with_the_command(broken, monkeypatch, capsy
 def test_the_command_names_the_extras_of_what_is_missing():
     there = type("There", (), {"REQUIRES": {"numpy": "numpy"}, "EXTRA": "onnx"})
     gone = type("Gone", (), {"REQUIRES": {"nowhere_at_all": "nowhere>=1"}, "EXTRA": "iree"})
-    assert registry.lacking(there, gone) == ("nowhere>=1", "pip install 'pytest-modelport[iree]'")
-    assert registry.lacking(there) == ("", "")
+    assert requirements.lacking(there, gone) == (
+        "nowhere>=1",
+        "pip install 'pytest-modelport[iree]'",
+    )
+    assert requirements.lacking(there) == ("", "")
 
 
 def test_what_is_broken_of_other_packages_is_listed(monkeypatch, capsys):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pytest_modelport import __version__, verify
-from pytest_modelport.backends import registry
+from pytest_modelport.backends import registry, requirements
 from pytest_modelport.cli.main import main
 from tests.modules import MODULE
 
@@ -25,7 +25,7 @@ def test_targets_lists_every_target(capsys):
 
 def test_targets_says_what_is_missing(capsys, monkeypatch):
     monkeypatch.setattr(
-        registry,
+        requirements,
         "missing",
         lambda requires: ("onnxruntime>=1.20",) if "onnxruntime" in requires else (),
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_modelport import Route, UsageError
-from pytest_modelport.backends import registry
+from pytest_modelport.backends import registry, requirements
 from pytest_modelport.engine.resolve import artifacts_of, checks_of, routes_of
 
 
@@ -65,6 +65,6 @@ def test_artifacts_belong_to_targets_that_were_asked_for():
 
 
 def test_missing_packages_are_found_without_importing():
-    assert registry.missing({"torch": "torch", "surely_not_here": "surely-not-here>=1"}) == (
+    assert requirements.missing({"torch": "torch", "surely_not_here": "surely-not-here>=1"}) == (
         "surely-not-here>=1",
     )
