@@ -249,7 +249,7 @@ def target(text: str) -> Target:
         raise _not_opened(parsed.format, named, plain)
     found = replace(parsed, runtime=named, environment=parsed.environment or home(opener))
     if found.environment and is_live(opener):
-        reason = f"{found.runtime} runs with the subject's own code, so only in the session"
+        reason = f"{found.runtime} runs with the model's own code, so only in this process"
         raise UsageError(f"target {text!r}: {reason}")
     return typed(found, {**options(maker), **options(opener)})
 

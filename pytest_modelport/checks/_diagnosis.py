@@ -54,7 +54,7 @@ def _blame(workbench: Workbench, suspect: Suspect, agrees: Callable[[Answer], bo
         if other == workbench.runtime:
             if right:
                 right_here = (
-                    f"{other} gives the right answer from the same file in the session's own"
+                    f"{other} gives the right answer from the same file in this installation"
                 )
                 return f"the environment: {right_here}"
             continue  # wrong in either version: not a third opinion
@@ -115,4 +115,4 @@ def _tolerance(comparison: Comparison) -> float:
 
 def _words(place: Operation) -> str:
     where = f"{place.name} in {place.module}, {place.source}"
-    return f"{where}: its operands agree with the port's, its result does not"
+    return f"{where}: its inputs agree with the exported model's, its result does not"

@@ -67,9 +67,9 @@ def _nearness(comparisons: Sequence[Comparison], tolerance: Tolerance) -> str:
             return f"{score:.2g} of the given tolerance"
         return f"{score:.2g} x noise, allowed {tolerance.factor:g}"
     if allowed == -math.inf:
-        return "structure as asked"
+        return "names, shapes and dtypes as they must be"
     apart = min(map(sqnr_db, comparisons), default=math.inf)
-    return f"{apart:.0f} dB, at least {allowed:.0f} asked where values are rounded to steps"
+    return f"{apart:.0f} dB, at least {allowed:.0f} required where values are rounded to steps"
 
 
 def notes(judged: Judged) -> tuple[str, ...]:

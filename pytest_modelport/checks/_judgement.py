@@ -97,7 +97,7 @@ class Judgement:
                 )
             elif name in answer.mutated:
                 change = f"changes its input {name!r} in place at {step.call.label}"
-                self.add_fault(step, f"the port {change}, the subject does not")
+                self.add_fault(step, f"the exported model {change}, the model does not")
 
     def clearly_right(self, share: float) -> list[bool]:
         """For each call, whether it is right within a share of the allowance, so that a better
@@ -228,7 +228,7 @@ class Judgement:
         if not expected.changed or opinion.outcome is Outcome.PASSED:
             return opinion
         change = f"changes its input '{comparison.name}' in place at {comparison.call}"
-        return replace(opinion, reason=f"the subject {change}, the port not so")
+        return replace(opinion, reason=f"the model {change}, the exported model does not")
 
     def _linear(self, pair: _Pair) -> bool:
         """Whether noise larger than the dtype is worth is cancellation, which grows in step with

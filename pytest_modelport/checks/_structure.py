@@ -23,9 +23,9 @@ def in_order(step: ExpectedCall, answer: Answer, manifest: Manifest) -> list[Arr
     if own_names and len(wanted) == len(answer.outputs):
         return [array for _, array in answer.outputs]  # by position: all its names are its own
     if manifest.call == "flat" and len(wanted) != len(got):
-        count = f"{len(got)} tensors at {step.call.label}, the subject {len(wanted)}"
-        return f"the port gives {count}"
-    return f"outputs at {step.call.label}: the port {_difference(wanted, list(got))}"
+        count = f"{len(got)} tensors at {step.call.label}, the model {len(wanted)}"
+        return f"the exported model gives {count}"
+    return f"outputs at {step.call.label}: the exported model {_difference(wanted, list(got))}"
 
 
 def _difference(wanted: Sequence[str], got: Sequence[str]) -> str:
@@ -46,4 +46,4 @@ def other_constants(step: ExpectedCall, answer: Answer, manifest: Manifest) -> I
         expected, value = step.constants.get(name, "nothing"), got.get(name, "nothing")
         if expected != value:
             place = f"Python value {name!r} at {step.call.label}"
-            yield f"{place} is {value!r}, the subject's is {expected!r}"
+            yield f"{place} is {value!r}, the model's is {expected!r}"

@@ -1,5 +1,5 @@
-"""Shapes and values: wherever the subject answers inside what was declared, the port must answer as
-it does.
+"""Shapes and values: does the exported model answer as the model does at samples that nobody wrote,
+inside what was declared?
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def run(workbench: Workbench) -> Iterator[Verdict]:
     except SubjectFailed as failure:
         raise failure.end(workbench.case.timeout) from None
     if seen.reference is None:
-        refused = f"the subject refuses all {seen.refused} samples that were tried"
+        refused = f"the model refuses all {seen.refused} samples that were tried"
         reason = (
             refused
             if seen.refused
@@ -68,9 +68,9 @@ def _passed(workbench: Workbench, seen: Candidates, eager: Reference, trial: Tri
         return workbench.verdict("shapes", Stage.COMPARE, Outcome.INCONCLUSIVE, nothing, evidence)
     parts = [
         f"{samples} samples ({ranges})" if ranges else f"{samples} samples",
-        f"{seen.refused} more that the subject refuses" if seen.refused else "",
-        f"{seen.branches} of them take it another way" if seen.branches else "",
-        f"{trial.judged} needed the oracle" if trial.judged else "",
+        f"{seen.refused} more that the model refuses" if seen.refused else "",
+        f"{seen.branches} of them take another branch of the model" if seen.branches else "",
+        f"{trial.judged} needed the float64 oracle" if trial.judged else "",
     ]
     reason = "; ".join(filter(None, parts))
     if trial.unjudged:
@@ -83,7 +83,7 @@ def _passed(workbench: Workbench, seen: Candidates, eager: Reference, trial: Tri
         reason = f"{count} are undecided: {trial.judgement.verdict().reason}"
     outcome = Outcome.INCONCLUSIVE if trial.undecided or trial.unjudged else Outcome.PASSED
     late = (
-        (f"shapes: {samples} of {len(seen.recipes)} samples, then time was over",)
+        (f"shapes: {samples} of {len(seen.recipes)} samples, then search_seconds were over",)
         if samples < len(seen.recipes)
         else ()
     )
@@ -147,7 +147,7 @@ def _excused(found: Shrunk, space: Space, wrong: Sequence[Recipe]) -> list[str]:
         key = f"{name}:kind"
         kinds = [kind for kind in domain.kinds if all(recipe.get(key) != kind for recipe in wrong)]
         if key in found.nearest and domain.family == "mask" and kinds:
-            notes.append(f"where {name} is never so: domains={{{name!r}: {kinds}}}")
+            notes.append(f"if {name} is never so, say domains={{{name!r}: {kinds}}}")
     return notes
 
 

@@ -130,7 +130,7 @@ class Worker:
         feed = Feed(dict(zip(inputs, arrays, strict=True)), spec)
         answer = answered(self._runtimes[session], self._sessions[session], feed)
         reply = _write(answer, Path(out))
-        del arrays, answer
+        del arrays, answer, feed
         return {
             **reply,
             "released": bool(released),

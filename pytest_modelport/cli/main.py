@@ -38,10 +38,10 @@ def commands() -> tuple[argparse.ArgumentParser, Mapping[str, Callable[..., int]
     )
     parser.add_argument("--version", action="version", version=f"pytest-modelport {__version__}")
     actions = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    targets = actions.add_parser("targets", help="every target, and what is missing to use it")
-    targets.add_argument("--markdown", action="store_true", help="as a page about them")
+    targets = actions.add_parser("targets", help="list every target, and what is missing to use it")
+    targets.add_argument("--markdown", action="store_true", help="print them as a page")
     actions.add_parser(
-        "doctor", help="every format and runtime: does what it needs import, in which version?"
+        "doctor", help="try every format and runtime: does it import, in which version?"
     )
     run = {"targets": _targets, "doctor": _doctor}
     for group in (prove, environments, releases):

@@ -31,7 +31,7 @@ def add(commands: Any) -> Commands:
     verify_.add_argument(
         "--dynamic",
         action="store_true",
-        help="also at other sizes, of the dims that the model lets vary",
+        help="also prove other sizes of the dims that the model lets vary",
     )
     replay = commands.add_parser(
         "replay", help="prove a model at the one sample that a failure has printed"

@@ -83,7 +83,7 @@ def _own_sample(module: nn.Module) -> Sample | None:
 def _named(name: str) -> Loaded:
     first, colon, rest = name.partition(":")
     if not colon or not first or not rest:
-        raise UsageError(f"model {name!r} is no import string: write 'package.module:name'")
+        raise UsageError(f"model {name!r} is not an import string: write 'package.module:name'")
     if first in registry.names("libraries"):
         return _from_library(first, rest)
     try:
@@ -137,6 +137,6 @@ def _unwrapped(loaded: Loaded) -> Loaded:
         loaded,
         module=getattr(loaded.module, attribute),
         factory=(lambda: getattr(outer(), attribute)) if outer else None,
-        notes=(*loaded.notes, f"the subject is what {kind.__name__} wraps"),
+        notes=(*loaded.notes, f"the model inside {kind.__name__} is verified"),
     )
     return _unwrapped(inner)

@@ -36,14 +36,14 @@ class SubjectFailed(Exception):
             said = ending.cause.headline
             rejected = ending.cause.type == Rejected.__name__
             text = (
-                f"the subject itself rejects {self.call}: {said}"
+                f"the model itself rejects {self.call}: {said}"
                 if rejected
-                else f"the subject cannot be judged: {said}"
+                else f"the model cannot be judged: {said}"
             )
         elif isinstance(ending, Crashed):
-            text = f"the subject itself crashes ({ending.signal}) in eager"
+            text = f"the model itself crashes ({ending.signal}) in eager"
         else:
-            text = f"the subject itself takes more than {seconds:g} s in eager"
+            text = f"the model itself takes more than {seconds:g} s in eager"
         return Stop(Stage.RUN, Outcome.ERROR, text, evidence_of(ending))
 
 
@@ -64,7 +64,7 @@ def stop_for(stage: Stage, ending: Ending, doing: str) -> Stop:
         return Stop(
             stage, Outcome.TIMEOUT, f"more than {ending.seconds:g} s in {doing}: killed", evidence
         )
-    raise TypeError(f"{doing} came back: {ending}")
+    raise TypeError(f"{doing} ended with {ending}")
 
 
 def evidence_of(ending: Ending) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _add_selection(group: Any) -> None:
 def _add_run(group: Any) -> None:
     """Options of how routes are run, and what is written of the run."""
     group.addoption(
-        "--modelport-strict", action="store_true", help="skipped and inconclusive routes fail"
+        "--modelport-strict", action="store_true", help="let skipped and inconclusive routes fail"
     )
     group.addoption(
         "--modelport-in-process",
@@ -137,7 +137,7 @@ def _add_budgets(group: Any) -> None:
         "--modelport-benchmark",
         dest="modelport_benchmark",
         action="store_true",
-        help="ask every portable test how long its calls take, too (also --benchmark)",
+        help="also time every portable test: run the check latency (also --benchmark)",
     )
     group.addoption(
         "--modelport-baseline",
@@ -148,7 +148,7 @@ def _add_budgets(group: Any) -> None:
     group.addoption(
         "--modelport-release",
         metavar="DIR",
-        help="a new folder, for every artifact whose route passed and nothing else",
+        help="write a new folder with every artifact whose route passed, and nothing else",
     )
 
 

@@ -43,7 +43,9 @@ def rows(
         said = call.excinfo.exconly().splitlines()[0] if call.excinfo else "failed"
         found.append(_about(item, Outcome.ERROR, f"the test itself fails in {call.when}: {said}"))
     elif report.skipped and known is not None and all(verdict.passed for verdict in found):
-        said = f"fails in {call.when}, around ports that pass" if found else "proves nothing"
+        said = (
+            f"fails in {call.when}, around exported models that pass" if found else "proves nothing"
+        )
         about = _about(item, Outcome.ERROR, f"the test itself {said}")
         found.append(replace(about, evidence={"xfail": known or "expected"}))
     elif report.skipped and known is None and all(verdict.passed for verdict in found):

@@ -101,11 +101,11 @@ class Reference:
         """What a reader should know about the subject, whatever becomes of its ports."""
         notes = []
         if self.changes:
-            notes.append(f"the subject keeps state: {', '.join(self.changes[:3])} changed")
+            notes.append(f"the model keeps state: {', '.join(self.changes[:3])} changed")
         if self.random:
             drawn = ", ".join(self.random[:3])
             notes.append(
-                f"the subject draws random numbers: {drawn}; both sides start from the same seed"
+                f"the model draws random numbers: {drawn}; both sides start from the same seed"
             )
         if self.holes:
             name, said = next(iter(self.holes.items()))
@@ -128,7 +128,7 @@ class Reference:
             for item in step.outputs:
                 if not item.exact and not np.isfinite(item.eager.numpy()).all():
                     place = f"{step.call.label} ({item.eager.described})"
-                    return [f"the subject's own '{item.name}' has NaN or inf at {place}"]
+                    return [f"the model's own '{item.name}' has NaN or inf at {place}"]
         return []
 
     def _eager_answers(

@@ -95,7 +95,7 @@ class Options:
     search_seconds: float = field(
         default=120.0,
         metadata=_about(
-            "seconds for the model to try those samples, and likewise for each port, and to shrink"
+            "seconds for the model to try those samples, for each exported model, and to shrink"
         ),
     )
     replay: Mapping[str, Any] | None = field(
@@ -181,7 +181,7 @@ class Options:
             return self.baseline
         if not Path(self.baseline).is_dir():
             raise UsageError(
-                f"baseline {str(self.baseline)!r} is no folder: "
+                f"baseline {str(self.baseline)!r} is not a folder: "
                 "give the one with the last release's artifacts by route"
             )
         return Baseline(Path(self.baseline))

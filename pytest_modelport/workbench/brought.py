@@ -32,7 +32,9 @@ def brought(
     if not path.exists():
         raise Stop(Stage.OPEN, Outcome.ERROR, f"no artifact at {path}")
     if path.suffix not in maker.SUFFIXES:
-        reason = f"{path.name} is no {format_name} file: those end in {', '.join(maker.SUFFIXES)}"
+        reason = (
+            f"{path.name} is not a {format_name} file: those end in {', '.join(maker.SUFFIXES)}"
+        )
         raise Stop(Stage.OPEN, Outcome.ERROR, reason)
     _refuse(dangers(path))
     try:
@@ -60,7 +62,7 @@ def brought(
         constants=dict(reference.steps[0].constants),
         baked=dict(case.inputs.constants),
         brought=True,
-        notes=(f"proven as it was brought: {path}",),
+        notes=(f"this file was proven, nothing was exported: {path}",),
     )
     return artifact.seal(folder, manifest)
 

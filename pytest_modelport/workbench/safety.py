@@ -174,7 +174,7 @@ def _imported(stream: io.BytesIO) -> Iterator[str]:
             texts = []
         elif name == "STACK_GLOBAL":
             if len(texts) < 2:
-                raise ValueError("it makes a name of what is no text")
+                raise ValueError("it makes a name of something that is not text")
             yield f"{texts[-2]} {texts[-1]}"
             texts = []
         elif name.startswith("EXT"):

@@ -124,7 +124,7 @@ class Sessions:
 
     def memory(self, artifact: Artifact, calls: int) -> tuple[int, int, int | None]:
         """Bytes of a clean room that has imported the runtime, and at most while it opens the
-        artifact and makes some calls; and what torch held on the route's card at most, where it is
+        artifact and makes some calls; and what torch held on the route's GPU at most, where it is
         in use. Raises `RoomEnded`.
         """
         limit, device, name = self.case.timeout, self.route.device, self._target.runtime

@@ -16,7 +16,7 @@ def reference_answers(workspace: Workspace, case: Case, device: str) -> Referenc
     workspace.once("evaluation is warm", evaluate.warm)
     reference = _answers(workspace, case, device, "reference")
     if not any(step.outputs for step in reference.steps):
-        nothing = "the subject returns no tensor: nothing can be compared"
+        nothing = "the model returns no tensor: nothing can be compared"
         raise Stop(Stage.RUN, Outcome.ERROR, nothing)
     return reference
 

@@ -139,7 +139,7 @@ def _case(case: Case, made: _Made, key: str) -> Case:
     )
     if names != known:
         reason = (
-            f"the transformed model takes {', '.join(names)}; the subject takes {', '.join(known)}"
+            f"the transformed model takes {', '.join(names)}; the model takes {', '.join(known)}"
         )
         raise Stop(Stage.TRANSFORM, Outcome.ERROR, reason)
     sample: dict[int, Sample] = {}

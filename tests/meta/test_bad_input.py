@@ -64,7 +64,7 @@ def test_inputs_that_the_subject_rejects_are_an_error_in_its_words(prove):
     for options in ({"args": X[:1]}, {"args": X, "samples": [X[:1]]}):
         verdict = worst(prove(["torchscript"], Rejecting(), **options).verdicts)
         assert verdict.outcome is Outcome.ERROR
-        assert verdict.reason.startswith("the subject itself rejects ")
+        assert verdict.reason.startswith("the model itself rejects ")
         assert "ValueError: two rows, please" in verdict.reason
 
 
@@ -76,7 +76,7 @@ class Dying(nn.Module):
 def test_a_subject_that_crashes_is_an_error(prove):
     verdict = worst(prove(["torchscript"], Dying(), X).verdicts)
     assert (verdict.outcome, verdict.stage) == (Outcome.ERROR, Stage.RUN)
-    assert verdict.reason == "the subject itself crashes (SIGSEGV) in eager"
+    assert verdict.reason == "the model itself crashes (SIGSEGV) in eager"
 
 
 class Returning(nn.Module):
@@ -92,7 +92,7 @@ class Returning(nn.Module):
 def test_a_subject_without_tensors_proves_nothing(prove, value):
     verdict = worst(prove(["torchscript"], Returning(value), X).verdicts)
     assert verdict.outcome is Outcome.ERROR
-    assert verdict.reason == "the subject returns no tensor: nothing can be compared"
+    assert verdict.reason == "the model returns no tensor: nothing can be compared"
 
 
 def test_a_subject_that_returns_sparse_tensors_is_an_error(prove):
@@ -122,7 +122,7 @@ def test_an_empty_sample_beside_a_full_one_is_fine(prove):
 def test_nan_in_the_subjects_own_output_is_noted(prove):
     report = prove(["torchscript"], Returning(lambda x: torch.where(x > 0, x.log(), math.nan)), X)
     assert report.passed
-    assert "the subject's own 'output' has NaN or inf at args (float32[2, 3])" in notes(report)
+    assert "the model's own 'output' has NaN or inf at args (float32[2, 3])" in notes(report)
 
 
 def test_nothing_but_nan_proves_nothing(prove):
@@ -136,8 +136,8 @@ def test_train_mode_state_and_randomness_are_noted_with_the_submodule(prove):
     report = prove(["torch_export"], model, X)
     assert report.verdicts[0].outcome is Outcome.PASSED, report
     assert "verified in train mode, as it was given: 1, 2" in notes(report)
-    assert "the subject keeps state: buffer 1." in notes(report)
-    assert "the subject draws random numbers: bernoulli_ in 2" in notes(report)
+    assert "the model keeps state: buffer 1." in notes(report)
+    assert "the model draws random numbers: bernoulli_ in 2" in notes(report)
     assert model.training
 
 

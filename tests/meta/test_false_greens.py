@@ -71,8 +71,8 @@ def test_the_right_port_passes(prove, tmp_path):
     ("function", "reason"),
     [
         # 1: an output that is there on one side only; the first output is not the only one
-        (lambda x: {"scores": x * 2}, "the port lacks total"),
-        (lambda x: {**right(x), "extra": x}, "the port adds extra"),
+        (lambda x: {"scores": x * 2}, "the exported model lacks total"),
+        (lambda x: {**right(x), "extra": x}, "the exported model adds extra"),
         (lambda x: {"scores": x * 2, "sum": x.sum(-1)}, "lacks total and adds sum"),
         (lambda x: {"scores": x * 2, "total": x.sum(-1) + 1}, "'total' at args is wrong"),
         # 3: NaN compares as false with everything
@@ -222,7 +222,7 @@ class Accumulator(nn.Module):
 def test_aliased_memory_hides_nothing(prove, target, outcome):  # 10
     report = prove([target], Accumulator(), X, samples=[X])
     assert report.verdicts[0].outcome is outcome, report
-    assert "the subject keeps state: buffer total changed" in report.verdicts[0].notes
+    assert "the model keeps state: buffer total changed" in report.verdicts[0].notes
 
 
 def test_a_batch_axis_is_not_guessed(prove):  # 12: (layers * directions, batch, hidden)

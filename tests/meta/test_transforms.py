@@ -307,7 +307,7 @@ def test_a_transform_that_takes_other_inputs(ported):
     def beheaded(model):
         return model.features
 
-    assert "the transformed model takes input; the subject takes images" in said(
+    assert "the transformed model takes input; the model takes images" in said(
         ported("cnn", "torch_export", beheaded)
     )
 

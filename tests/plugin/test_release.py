@@ -271,7 +271,7 @@ def test_a_report_of_a_run_that_was_cut_short_is_red(run, pytester, capsys):
     body = SUITE + "\ndef test_other():\n    assert False\n" + BROKEN
     run(body, "--modelport-report=all.json", "-x")
     assert main(["gate", "all.json"]) == 1
-    assert "the run was ended early" in capsys.readouterr().out
+    assert "the run ended early" in capsys.readouterr().out
 
 
 def test_what_fails_as_expected_around_a_green_port_is_not_proven(run, pytester, capsys):

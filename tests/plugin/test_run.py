@@ -144,8 +144,8 @@ def test_two(modelport):
     ("body", "message"),
     [
         ("modelport(Net(), (torch.ones(1, 3), torch.ones(1)))", "inputs do not fit Net.forward(x): too many positional arguments"),
-        ("modelport(Net(), torch.ones(1, 4))", "the subject itself rejects args: RuntimeError: mat1 and mat2 shapes"),
-        ("modelport(Net(), torch.ones(1, 3), samples=[torch.ones(1, 5)])", "the subject itself rejects samples[0]"),
+        ("modelport(Net(), torch.ones(1, 4))", "the model itself rejects args: RuntimeError: mat1 and mat2 shapes"),
+        ("modelport(Net(), torch.ones(1, 3), samples=[torch.ones(1, 5)])", "the model itself rejects samples[0]"),
         ("modelport(3, torch.ones(1))", "the model is a int: give a torch.nn.Module"),
         ("modelport(Net(), torch.ones(1, 3), dynamic_shapes={'y': {0: 'b'}})", "unknown input in dynamic_shapes 'y': known: x"),
         ("modelport(Net(), torch.ones(1, 3), artifact='gone.pt')", "no artifact at gone.pt"),
@@ -531,4 +531,4 @@ def test_an_interrupted_session_leaves_nothing_behind(run, pytester, number):
 def test_a_subject_that_hangs_is_an_error_after_the_timeout(run):
     result = run(HANGING, ini="modelport_timeout = 3")
     result.assert_outcomes(failed=1)
-    assert "the subject itself takes more than 3 s in eager" in text(result)
+    assert "the model itself takes more than 3 s in eager" in text(result)

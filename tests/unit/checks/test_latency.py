@@ -259,7 +259,7 @@ def test_a_budget_is_asked_though_other_checks_are_named():
         ("parity", Outcome.PASSED),
         ("size", Outcome.FAILED),
     ]
-    with pytest.raises(UsageError, match="baseline 'nowhere' is no folder"):
+    with pytest.raises(UsageError, match="baseline 'nowhere' is not a folder"):
         verify(
             slow(1),
             X,

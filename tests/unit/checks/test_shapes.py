@@ -101,7 +101,7 @@ def test_a_mask_that_is_never_so_can_be_left_out(prove):
     )
     [found] = prove(["torchscript"], Hidden(), args, **asked).verdicts
     assert found.reason.startswith("fails when mask is zeros: ")
-    [said] = [note for note in found.notes if note.startswith("where mask is never so: domains=")]
+    [said] = [note for note in found.notes if note.startswith("if mask is never so, say domains=")]
     domains = ast.literal_eval(said.partition("=")[2])
     assert "prefix" in domains["mask"]
     assert "zeros" not in domains["mask"]
@@ -129,7 +129,7 @@ def test_what_the_subject_refuses_is_not_asked_of_the_port(prove):
 
     verdict = shapes(prove, Least())
     assert verdict.passed
-    assert "more that the subject refuses" in verdict.reason
+    assert "more that the model refuses" in verdict.reason
     assert verdict.evidence["refused"] > 0
 
 
@@ -197,7 +197,7 @@ def test_a_subject_that_refuses_everything_decides_nothing(prove):
 
     verdict = shapes(prove, Only(), replay=parse('{"batch": 1}'))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.reason == "the subject refuses all 1 samples that were tried"
+    assert verdict.reason == "the model refuses all 1 samples that were tried"
 
 
 def test_a_port_that_keeps_state_as_the_subject_does_is_right(prove):
@@ -322,7 +322,7 @@ def test_another_branch_is_looked_for_where_the_subject_looks_at_values(prove):
     right = shapes(prove, Loud(), target="state_dict")
     assert right.passed
     assert right.evidence["branches"] == 1
-    assert "1 of them take it another way" in right.reason
+    assert "1 of them take another branch of the model" in right.reason
     assert shapes(prove, nn.ReLU()).evidence["branches"] == 0
 
 

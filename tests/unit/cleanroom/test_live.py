@@ -76,9 +76,9 @@ def test_crashes_hangs_and_refusals_are_outcomes_and_leave_nothing_behind(
 @pytest.mark.parametrize("target", ["state_dict", "torch_compile(backend=aot_eager)"])
 def test_without_a_fork_it_is_the_same(prove, monkeypatch, target):
     from pytest_modelport.engine import build_case
-    from pytest_modelport.workbench import workbench
+    from pytest_modelport.workbench import sessions
 
-    for module in (jobs, workbench, build_case):
+    for module in (jobs, sessions, build_case):
         monkeypatch.setattr(module, "forks", lambda: False)
     model = Counter()
     generator, threads = torch.get_rng_state(), torch.get_num_threads()

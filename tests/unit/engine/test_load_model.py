@@ -77,7 +77,7 @@ def test_a_lightning_module_knows_its_example():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("fixtures.traits", "is no import string: write 'package.module:name'"),
+        ("fixtures.traits", "is not an import string: write 'package.module:name'"),
         ("fixtures.traits:Afine", "did you mean 'Affine'"),
         ("no_such_module_here:x", "cannot be imported: No module named 'no_such_module_here'"),
         (lambda: 3, "the factory returned a int: it must return a torch.nn.Module, or"),
@@ -190,7 +190,7 @@ def test_wrappers_are_taken_off_with_a_note(name):
         WRAPPERS[name](Net().eval()), torch.ones(1, 2), targets=["torchscript", "state_dict"]
     )
     assert report.passed
-    assert f"the subject is what {name} wraps" in report.verdicts[0].notes
+    assert f"the model inside {name} is verified" in report.verdicts[0].notes
     assert report.verdicts[0].subject == "Net"
     assert load(lambda: WRAPPERS[name](Net())).factory().__class__ is Net
 

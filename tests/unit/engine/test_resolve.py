@@ -25,7 +25,7 @@ def test_routes_are_canonical_and_not_repeated():
         (["onxx"], ["none"], ["cpu"], "unknown target 'onxx': did you mean 'onnx'"),
         (["onnx:referense"], ["none"], ["cpu"], "did you mean 'onnx:reference'"),
         (["onnx;prod"], ["none"], ["cpu"], "unknown target 'onnx;prod'"),
-        (["torch_compile@prod"], ["none"], ["cpu"], "only in the session"),
+        (["torch_compile@prod"], ["none"], ["cpu"], "only in this process"),
         ([], ["none"], ["cpu"], "targets is empty"),
         ("onnx", ["none"], ["cpu"], "targets is 'onnx': give a list"),
         (["onnx"], ["fp61"], ["cpu"], "unknown transform 'fp61'"),

@@ -83,9 +83,7 @@ def test_a_route_that_is_red_for_another_reason_is_told():
 
 
 def test_routes_that_fail_together_are_told_together():
-    where = (
-        "aten.sub.Tensor in {}, model.py:7: its operands agree with the port's, its result does not"
-    )
+    where = "aten.sub.Tensor in {}, model.py:7: its inputs agree with the exported model's, its result does not"
     after = [
         *(
             verdict(subject=name, outcome=Outcome.FAILED, reason="wrong", where=where.format(name))

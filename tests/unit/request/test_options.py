@@ -80,7 +80,7 @@ def test_what_is_not_given_keeps_its_default_and_the_last_word_wins():
         ({"domain": "iee"}, "unknown domain 'iee': did you mean 'ieee'"),
         ({"size": {"mib": 1}}, "unknown size budget 'mib'"),
         ({"metric": 3}, "metric is 3: give a function that takes the model"),
-        ({"baseline": "nowhere"}, "baseline 'nowhere' is no folder"),
+        ({"baseline": "nowhere"}, "baseline 'nowhere' is not a folder"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(arguments, message):
