@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_modelport.plugin import options, settings
+from pytest_modelport.plugin import options
 from pytest_modelport.plugin.gather import Gatherer, is_worker
+from pytest_modelport.plugin.read_settings import read
 from pytest_modelport.plugin.second_turn import Turns
 from pytest_modelport.plugin.stash import (
     ATTRIBUTE,
@@ -47,7 +48,7 @@ def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER_LINE)
-    config.stash[SETTINGS] = settings.read(config)
+    config.stash[SETTINGS] = read(config)
     if config.stash[SETTINGS].models:
         from pytest_modelport.plugin.portable_models import prepare
 
