@@ -1,4 +1,4 @@
-"""What a file on a shelf must offer. The contract suite holds every file to it."""
+"""What an item must offer, in types. `item_faults.py` holds every item to it when it is loaded."""
 
 from __future__ import annotations
 

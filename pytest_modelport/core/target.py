@@ -1,5 +1,5 @@
 """A target's spelling: `onnx`, `onnx:reference`, `onnx(opset=20)@production`. Knows no format: the
-shelf checks the names.
+registry checks the names.
 """
 
 from __future__ import annotations
