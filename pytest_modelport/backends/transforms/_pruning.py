@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_modelport.backends.transform_work import ModuleWork
 from pytest_modelport.core.errors import CannotTransform
-from pytest_modelport.subject.modules import weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,6 +21,8 @@ def pruned(work: ModuleWork, prune: Callable[[list[tuple[nn.Module, str]]], None
     are to be kept.
     """
     from torch.nn.utils import prune as torch_prune
+
+    from pytest_modelport.subject.modules import weights
 
     found = list(weights(work.module))
     if not found:
