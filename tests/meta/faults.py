@@ -365,7 +365,7 @@ fault(
     torch_export="ok",
     onnx_legacy="wrong",
     torchscript_script="ok",
-    torch_compile="ok",
+    # Not torch_compile: its vectorised remainder is right on some processors and off on others.
     aotinductor="ok",
     openvino="wrong",
     **{"onnx:openvino": "wrong"},
