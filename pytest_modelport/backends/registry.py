@@ -130,7 +130,7 @@ def imported(group: str, name: str) -> ModuleType:
 
 def _load(group: str, name: str) -> ModuleType:
     if name not in names(group):
-        raise unknown(described(group, "").strip(), name, names(group))
+        raise unknown(_kind(group), name, names(group))
     item = _loaded(group, name)
     if isinstance(item, str):
         raise BrokenItem(item)
@@ -207,6 +207,12 @@ def sound(group: str) -> tuple[str, ...]:
     """The names in a group without those that are broken. Imports the whole group."""
     sick = {item.name for item in _sick(group)}
     return tuple(name for name in names(group) if name not in sick)
+
+
+def default_checks() -> tuple[str, ...]:
+    """The checks that run without being named. A broken one of ours raises: none is left out."""
+    asked = [name for name in names("checks") if name in _own("checks") or name in sound("checks")]
+    return tuple(name for name in asked if check(name).DEFAULT)
 
 
 @cache

@@ -32,8 +32,7 @@ def expect(workspace: Workspace, routes: Iterable[Route], threads: int = 1) -> N
 @cache
 def default_checks() -> tuple[str, ...]:
     """The checks asked without being named, parity first."""
-    default = [name for name in registry.sound("checks") if registry.check(name).DEFAULT]
-    return tuple(sorted(default, key=lambda name: name != "parity"))
+    return tuple(sorted(registry.default_checks(), key=lambda name: name != "parity"))
 
 
 def checks_for(case: Case, named: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -69,6 +68,9 @@ def prove(workspace: Workspace, case: Case, route: Route, named: Sequence[str]) 
         # Scratch files could not be written or read: the disk's fault, not the port's.
         reason = f"cannot write: {error.strerror or error}: {error.filename or workspace.folder}"
         verdicts.append(workbench.verdict(named[0], Stage.RUN, Outcome.ERROR, reason))
+    if not verdicts:
+        reason = f"nothing was asked: {', '.join(named)} say nothing about this route"
+        return [workbench.verdict(named[0], Stage.COMPARE, Outcome.INCONCLUSIVE, reason)]
     if all(verdict.passed for verdict in verdicts):
         return verdicts
     if workbench.progress.artifact is not None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_modelport.backends import item_faults, registry
+from pytest_modelport.core.errors import BrokenItem
 
 ITEMS = {
     "formats": "onnx",
@@ -117,3 +118,17 @@ def test_a_name_is_resolved_once(monkeypatch):
     registry.canonical("onnx:openvino")
     monkeypatch.setattr(registry, "target", None)
     assert registry.canonical("onnx:openvino") == "onnx:openvino"
+
+
+def test_a_default_check_of_ours_that_is_broken_is_not_left_out_in_silence(monkeypatch):
+    from pytest_modelport.checks import weights
+
+    assert "weights" in registry.default_checks()
+    registry._loaded.cache_clear()
+    registry.sound.cache_clear()
+    monkeypatch.delattr(weights, "run")
+    with pytest.raises(BrokenItem, match=r"check weights: run\(workbench\) is missing"):
+        registry.default_checks()
+    monkeypatch.undo()
+    registry._loaded.cache_clear()
+    registry.sound.cache_clear()
