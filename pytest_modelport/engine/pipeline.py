@@ -68,9 +68,6 @@ def prove(workspace: Workspace, case: Case, route: Route, named: Sequence[str]) 
         # Scratch files could not be written or read: the disk's fault, not the port's.
         reason = f"cannot write: {error.strerror or error}: {error.filename or workspace.folder}"
         verdicts.append(workbench.verdict(named[0], Stage.RUN, Outcome.ERROR, reason))
-    if not verdicts:
-        reason = f"nothing was asked: {', '.join(named)} say nothing about this route"
-        return [workbench.verdict(named[0], Stage.COMPARE, Outcome.INCONCLUSIVE, reason)]
     if all(verdict.passed for verdict in verdicts):
         return verdicts
     if workbench.progress.artifact is not None:

@@ -85,6 +85,9 @@ class Modelport:
             verdicts = self._prove(model, args, kwargs, options)
         except UsageError as error:
             verdicts = [self._verdict("parity", Stage.RUN, Outcome.ERROR, str(error))]
+        if not verdicts:
+            reason = "nothing was proven: the checks named say nothing about this route"
+            verdicts = [self._verdict("parity", Stage.COMPARE, Outcome.INCONCLUSIVE, reason)]
         verdicts = [replace(verdict, suite=self._suite) for verdict in verdicts]
         self._item.stash.setdefault(VERDICTS, []).extend(verdicts)
         return self._conclude(verdicts)

@@ -195,3 +195,15 @@ class TestNet(unittest.TestCase):
     )
     assert "a TestCaseFunction cannot be marked portable" in result.stdout.str()
     assert result.parseoutcomes() == {"errors": 1}
+
+
+def test_a_route_of_which_nothing_was_asked_is_inconclusive(run):
+    body = """
+@portable("torchscript", checks=["quality"])
+def test_net(modelport):
+    modelport(Net().eval(), torch.ones(1, 3))
+"""
+    run(body).assert_outcomes(skipped=1)
+    strict = run(body, "--modelport-strict")
+    strict.assert_outcomes(failed=1)
+    assert "nothing was proven: the checks named say nothing" in strict.stdout.str()
