@@ -127,6 +127,13 @@ def test_bfloat16_that_a_processor_chooses_is_caught(target, prove, needs):
     model, example, _ = deployment.case("encoder")
     report = prove([target], model, example)
     parity = report.verdicts[0]
+    import openvino
+
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        # Computed in float32 it would be green here and wrong where it is served.
+        assert str(parity.outcome) == "inconclusive", report
+        assert parity.reason == "this processor has no bf16: OpenVINO computes in f32"
+        return
     assert str(parity.outcome) == "failed", report
     assert "is wrong" in parity.reason
     assert parity.evidence["comparison"]["count"] > 0

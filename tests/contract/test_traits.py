@@ -119,12 +119,13 @@ def test_without_a_fork_it_is_the_same(name, monkeypatch, tmp_path):
     """In a process of its own: what torch remembers of a first export changes the next one, of an
     LSTM for example.
     """
-    from pytest_modelport.engine import pipeline
+    from pytest_modelport.engine import build_case
     from pytest_modelport.isolation import jobs
+    from pytest_modelport.workbench import sessions
 
     def job():
-        monkeypatch.setattr(jobs, "forks", lambda: False)
-        monkeypatch.setattr(pipeline, "forks", lambda: False)
+        for module in (jobs, sessions, build_case):
+            monkeypatch.setattr(module, "forks", lambda: False)
         _the_same(name)
 
     ending = jobs.run(job, timeout=300, log=tmp_path / "log")

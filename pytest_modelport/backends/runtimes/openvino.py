@@ -14,6 +14,7 @@ from typing import Any
 from pytest_modelport.backends.kit import ordered
 from pytest_modelport.backends.session_options import SessionOptions
 from pytest_modelport.core.artifact import Manifest
+from pytest_modelport.core.errors import CannotJudge
 from pytest_modelport.core.feed import Answer, Feed
 
 REQUIRES = {"openvino": "openvino>=2025.0"}
@@ -36,8 +37,11 @@ class OpenvinoSession:
         core = openvino.Core()
         self._compiled = core.compile_model(core.read_model(path), "CPU", config)
         self._manifest = manifest
+        used = self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        if precision not in ("default", used):
+            raise CannotJudge(f"this processor has no {precision}: OpenVINO computes in {used}")
         self.options = {
-            "precision": self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string(),
+            "precision": used,
             "intra_op_threads": session_options.threads,
             "openvino": openvino.__version__,
         }
