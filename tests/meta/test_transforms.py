@@ -109,7 +109,7 @@ def test_options_at_fault_are_named_with_those_that_would_do(ported, monkeypatch
     monkeypatch.setattr(ort_optimize, "FLOOR", "custom")
     floors = {"sqnr_db": 50, "top1": 0.99}
     text = said(ported("cnn", "onnx", T.ort_optimize(), quality=floors))
-    assert text.startswith("failed quality: signal over error is ")
+    assert text.startswith("failed quality: top-1 agreement is 0.")
     assert "the default options are the cause: ort_optimize(level=basic) gives" in text
 
 
