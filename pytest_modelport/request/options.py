@@ -206,8 +206,3 @@ def _is_module(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except ImportError:
         return False
-
-
-def described() -> dict[str, str]:
-    """Every argument with a line about it, for the reference page."""
-    return {item.name: str(item.metadata["about"]) for item in fields(Options)}
