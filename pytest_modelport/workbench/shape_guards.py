@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from pytest_modelport.core.cause import is_machinery
@@ -38,10 +39,10 @@ _MOST = 50
 class Watched:
     """places: symbol -> input and axis as torch names them. fixed: symbol -> size, and the line
     that fixed it. guards: conditions assumed, each with its line. around: frames outside of the
-    export.
+    export; the frames and not their ids, which a frame of the export can have once one has ended.
     """
 
-    around: frozenset[int] = frozenset()
+    around: frozenset[FrameType] = frozenset()
     places: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     fixed: dict[str, tuple[int, str]] = field(default_factory=dict)
     guards: dict[str, str] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class Watched:
         """The deepest line of the user's that is running now, inside of the export."""
         for frame, number in traceback.walk_stack(sys._getframe(1)):
             file = frame.f_code.co_filename
-            if id(frame) in self.around:
+            if frame in self.around:
                 break
             if not is_machinery(file) and not file.startswith("<"):
                 return f"{file}:{number}: {linecache.getline(file, number).strip()}"
@@ -105,7 +106,7 @@ class _Ear(logging.Handler):
 @contextlib.contextmanager
 def watching() -> Iterator[Watched]:
     """Hear what torch.export decides while the block runs, instead of torch's own log."""
-    watched = Watched(frozenset(id(frame) for frame, _ in traceback.walk_stack(sys._getframe(1))))
+    watched = Watched(frozenset(frame for frame, _ in traceback.walk_stack(sys._getframe(1))))
     logger = logging.getLogger(_LOGGER)
     before = (
         logger.level,
@@ -124,6 +125,7 @@ def watching() -> Iterator[Watched]:
     try:
         yield watched
     finally:
+        watched.around = frozenset()
         logger.level, logger.propagate, logger.handlers, logger.disabled = before[:4]
         logging.disable(before[4])
 
