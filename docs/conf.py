@@ -65,7 +65,7 @@ CONTENTS = {
         "reference/options",
         "reference/commands",
     ],
-    "How it knows": ["explanation/methods", "explanation/decisions"],
+    "How it knows": ["explanation/green", "explanation/methods", "explanation/decisions"],
     "Measured": [
         *(
             f"measured/{name}"

@@ -45,8 +45,10 @@ class Format(Protocol):
     # Optional: `QUANTIZER`, the one of PT2E's whose patterns its runtime knows, where that is not
     # the default one. Optional: `PERSISTENT = True`, where only what `state_dict()` has can be in
     # an artifact. Optional: `absent(options)`, what the export needs beyond packages and does not
-    # find (a compiler), else an empty string. Optional: `warm()`, to import in the session what
-    # every export would import in its fork.
+    # find (a compiler), else an empty string. Optional: `rounds_activations(folder)`, whether a
+    # file that is brought rounds values while it runs. Optional: `settings(folder, manifest)`, the
+    # numbers and words that its operators are set to. Optional: `warm()`, to import in the session
+    # what every export would import in its fork.
 
     def export(self, request: ExportRequest) -> Exported:
         """Write the artifact into `request.folder`. Any exception means: this model cannot be

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.core.feed import Answer, Feed
 from pytest_modelport.core.verdict import Stage
 from pytest_modelport.isolation.jobs import Raised
 from pytest_modelport.isolation.stops import Stop, stop_for
-from pytest_modelport.reference.reference import Reference
+from pytest_modelport.reference.expected import ExpectedCall
 from pytest_modelport.workbench.workbench import Workbench
 
 #: What a port gave for one call: what it was fed and its answer, or why there is none.
@@ -19,21 +20,26 @@ PortAnswer = tuple[Feed, Answer] | Stop
 
 
 def answers_of(
-    workbench: Workbench, reference: Reference, *, lives: int = 1, seconds: float = math.inf
+    workbench: Workbench,
+    steps: Sequence[ExpectedCall],
+    *,
+    lives: int = 1,
+    seconds: float = math.inf,
+    first: int = 1,
 ) -> list[PortAnswer]:
     """The port's answers to every call on one session, opened again after each death but the last.
 
-    Fewer than the calls when it has no life left or the time is over. Raises `Stop` when it does
-    not open.
+    first: so many are asked however long they take. Fewer than the calls when it has no life left
+    or the time is over. Raises `Stop` when it does not open.
     """
     given: list[PortAnswer] = []
     started = said = time.monotonic()
-    while len(given) < len(reference.steps) and lives:
+    while len(given) < len(steps) and lives:
         lives -= 1
         with workbench.session() as session:
-            for step in reference.steps[len(given) :]:
+            for step in steps[len(given) :]:
                 now = time.monotonic()
-                if given and now - started >= seconds:
+                if len(given) >= first and now - started >= seconds:
                     return given
                 if now - said >= _SILENCE:
                     said = now
@@ -41,7 +47,7 @@ def answers_of(
                         "%s: %d of %d calls, %.0f s",
                         workbench.route.id,
                         len(given),
-                        len(reference.steps),
+                        len(steps),
                         now - started,
                     )
                 try:

@@ -13,10 +13,11 @@ from pytest_modelport.checks._diagnosis import Suspect, diagnose
 from pytest_modelport.checks._evidence import figures, inputs_text, notes, summary
 from pytest_modelport.checks._structure import in_order, other_constants
 from pytest_modelport.compare.comparison import Comparison, compare
+from pytest_modelport.compare.control import controls
 from pytest_modelport.compare.judge import Opinion, judge
 from pytest_modelport.core.arrays import Array
 from pytest_modelport.core.feed import Answer, Feed
-from pytest_modelport.core.verdict import Outcome, Stage, Verdict
+from pytest_modelport.core.verdict import Outcome, Stage, Verdict, jsonable
 from pytest_modelport.isolation.stops import Stop
 from pytest_modelport.reference.expected import Expected, ExpectedCall
 from pytest_modelport.reference.reference import EVALUATIONS, Reference
@@ -158,12 +159,37 @@ class Judgement:
             nothing = Opinion(Outcome.INCONCLUSIVE, f"nothing was compared: {why}")
             return self._say(Stage.COMPARE, nothing, {"calls": samples}, weak)
         comparison, opinion = worst
+        seen: dict[str, Any] = {}
         if opinion.outcome is Outcome.PASSED:
-            opinion = replace(opinion, reason=summary(opinions, self.workbench.tolerance))
-        evidence = {**self._evidence(comparison, opinion), "calls": samples}
+            blind, seen = self._control(opinions)
+            reason = summary(opinions, self.workbench.tolerance)
+            opinion = blind or replace(opinion, reason=reason)
+        evidence = {**self._evidence(comparison, opinion), **seen, "calls": samples}
         call = next(call for call in self.reference.calls if call.label == comparison.call)
         evidence["sample"] = inputs_text(self.workbench.case.module, call.sample)
         return self._say(Stage.COMPARE, opinion, evidence, weak)
+
+    def _control(
+        self, opinions: Sequence[tuple[Comparison, Opinion]]
+    ) -> tuple[Opinion | None, dict[str, Any]]:
+        """A wrong answer in place of each output's first, judged as the port's own are: what to
+        think where it passes too, and the least that would have been seen.
+        """
+        tolerance, sizes = self.workbench.tolerance, []
+        rows = zip(self.pairs, opinions, strict=True)
+        first = {
+            pair.expected.name: (pair, comparison) for pair, (comparison, _) in reversed(list(rows))
+        }
+        fixed = tolerance.fixed or self._fallback
+        for pair, comparison in first.values():
+            for control in controls(pair.expected, pair.got, comparison, tolerance, fixed=fixed):
+                _, opinion = self._opinion(replace(pair, got=control.answer))
+                if opinion.outcome is Outcome.PASSED:
+                    place = f"'{comparison.name}' at {comparison.call}"
+                    said = f"{place} proves nothing: {control.what} would pass as well"
+                    return Opinion(Outcome.INCONCLUSIVE, said), {}
+                sizes += [control.size] if control.size is not None else []
+        return None, {"would_have_seen": jsonable(min(sizes))} if sizes else {}
 
     def _evidence(self, comparison: Comparison, opinion: Opinion) -> dict[str, Any]:
         """What is behind the comparison that decides, and where and why it fails."""
@@ -206,19 +232,17 @@ class Judgement:
         """Every comparison, and what to think of it. share: of the allowance; what needs more is
         not looked into further.
         """
+        return [self._opinion(pair, share) for pair in self.pairs]
+
+    def _opinion(self, pair: _Pair, share: float = math.inf) -> tuple[Comparison, Opinion]:
         tolerance, fallback = self.workbench.tolerance, self._fallback
-        found = []
-        for pair in self.pairs:
-            expected = pair.expected
-            fixed = (
-                tolerance.for_dtype(expected.eager.dtype) if tolerance.fixed or fallback else None
-            )
-            comparison = compare(self.reference.calls[pair.step].label, expected, pair.got, fixed)
-            near = comparison.score <= share * tolerance.factor
-            linear = functools.partial(self._linear, pair) if near else lambda: False
-            opinion = judge(comparison, tolerance, fallback=fallback, linear=linear)
-            found.append((comparison, self._reworded(opinion, comparison, expected)))
-        return found
+        expected = pair.expected
+        fixed = tolerance.for_dtype(expected.eager.dtype) if tolerance.fixed or fallback else None
+        comparison = compare(self.reference.calls[pair.step].label, expected, pair.got, fixed)
+        near = comparison.score <= share * tolerance.factor
+        linear = functools.partial(self._linear, pair) if near else lambda: False
+        opinion = judge(comparison, tolerance, fallback=fallback, linear=linear)
+        return comparison, self._reworded(opinion, comparison, expected)
 
     @property
     def _fallback(self) -> bool:

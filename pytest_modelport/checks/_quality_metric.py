@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from pytest_modelport.cleanroom.room import RoomEnded
@@ -27,6 +28,11 @@ class Measured:
     def drop(self) -> float:
         """How much less the port's is; NaN where one of them is."""
         return self.original - self.port
+
+    @property
+    def ratio(self) -> float:
+        """Which share of the original's is left; NaN where that says nothing."""
+        return self.port / self.original if self.original > 0 else math.nan
 
 
 def measured(workbench: Workbench) -> Measured:
@@ -101,5 +107,28 @@ def _answered(workbench: Workbench, session: Any, call: Call) -> Any:
     return (
         tree.build(spec, leaves)
         if tree.buildable(spec)
-        else SimpleNamespace(**dict(zip(names, leaves, strict=True)))
+        else Outputs(zip(names, leaves, strict=True))
     )
+
+
+class Outputs(OrderedDict[str, Any]):
+    """Outputs in place of an object of a class: by name, by attribute or by position, as those of
+    transformers are read.
+    """
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, (int, slice)):
+            return tuple(self.values())[key]
+        return super().__getitem__(key)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(
+                f"the exported model has no output {name!r}: it has {', '.join(self)}"
+            ) from None
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """All of them in order."""
+        return tuple(self.values())

@@ -5,7 +5,7 @@ weights.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,6 +43,8 @@ def sizes(workbench: Workbench) -> Sizes | None:
     cannot be read back.
     """
     plain = workbench.untransformed
+    if plain.case.artifact is not None:  # beside what an export of the model stores
+        plain = replace(plain, case=replace(plain.case, artifact=None))
     if registry.format_(workbench.format).constants is None:
         return None
     try:

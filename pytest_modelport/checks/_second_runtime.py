@@ -63,7 +63,9 @@ _ALONE = "no second runtime computes such files: only the check quality covers t
 
 
 def _last(workbench: Workbench) -> str:
-    return next(transform.text for transform in workbench.transforms if transform.on_file)
+    """What changed the file."""
+    texts = (transform.text for transform in workbench.transforms if transform.on_file)
+    return next(texts, "it was quantized elsewhere")
 
 
 def _said(end: RoomEnded | Stop) -> str:
@@ -120,8 +122,10 @@ def _eager(workbench: Workbench) -> list[dict[str, Any]]:
 
 
 def _pairs(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[tuple[str, Any, Any]]:
-    return [
-        (name, value, second_answer[name])
-        for answer, second_answer in zip(first, second, strict=True)
-        for name, value in answer.items()
-    ]
+    """By name; by position where a brought file has names of its own."""
+    found = []
+    for answer, other in zip(first, second, strict=True):
+        same = answer.keys() <= other.keys()
+        values = [other[name] for name in answer] if same else list(other.values())
+        found += [(*pair, value) for pair, value in zip(answer.items(), values, strict=True)]
+    return found

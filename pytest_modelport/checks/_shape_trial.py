@@ -5,8 +5,9 @@ are wrong.
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_modelport.checks._answers import PortAnswer, answers_of
@@ -78,40 +79,77 @@ class Trial:
         )
 
 
+@dataclass(frozen=True)
+class Noises:
+    """Where the noise around the subject's answers to some samples comes from, by their numbers.
+
+    around: so many evaluations around its own answers. full: the oracle and all evaluations.
+    looks: how many evaluations the looks before a full judgement take, and which share of the
+    allowance must do for each.
+    """
+
+    around: Callable[[Sequence[int], int], Reference]
+    full: Callable[[Sequence[int]], Reference]
+    looks: tuple[tuple[int, float], ...] = _LOOKS
+
+
 def try_samples(
-    workbench: Workbench, space: Space, recipes: Sequence[Recipe], eager: Reference
+    workbench: Workbench,
+    space: Space,
+    recipes: Sequence[Recipe],
+    eager: Reference,
+    check: str = "shapes",
 ) -> Trial:
     """Ask the port, and judge whatever is not evident. eager: what the subject answers to these
     recipes.
     """
     started = time.perf_counter()
     answers = answers_of(
-        workbench.on(eager), eager, lives=_LIVES, seconds=workbench.case.search.seconds
+        workbench.on(eager), eager.steps, lives=_LIVES, seconds=workbench.case.search.seconds
     )
-    trial = Trial(len(answers), time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+
+    def full(numbers: Sequence[int]) -> Reference:
+        some = [recipes[number] for number in numbers]
+        case, device = workbench.case, workbench.route.device
+        return reference_of(workbench.workspace, case, space, some, device)
+
+    noises = Noises(eager.around_eager, full)
+    return replace(judged(workbench, recipes, eager, answers, noises, check), seconds=seconds)
+
+
+def judged(
+    workbench: Workbench,
+    recipes: Sequence[Recipe],
+    eager: Reference,
+    answers: Sequence[PortAnswer],
+    noises: Noises,
+    check: str,
+) -> Trial:
+    """What the port's answers to these recipes amount to. Fewer answers than recipes: the others
+    were not asked.
+    """
+    trial = Trial(len(answers), 0.0)
     pairs = enumerate(zip(eager.steps, answers, strict=False))
     doubtful = [number for number, pair in pairs if _doubtful(workbench, *pair)]
     if not doubtful:
         return trial
     trial = replace(trial, judged=len(_unique(recipes[number] for number in doubtful)))
 
-    def judged(numbers: Sequence[int]) -> Trial:
-        some = [recipes[number] for number in numbers]
-        reference = reference_of(
-            workbench.workspace, workbench.case, space, some, workbench.route.device
-        )
-        judgement = _judgement(workbench, reference, [answers[number] for number in numbers])
-        return trial.and_then(judgement, some)
+    def and_then(trial: Trial, numbers: Sequence[int]) -> Trial:
+        given = [answers[number] for number in numbers]
+        judgement = _judgement(workbench, noises.full(numbers), given, check)
+        return trial.and_then(judgement, [recipes[number] for number in numbers])
 
     if eager.changes:  # what it answers depends on the calls before
-        return judged(range(len(answers)))
+        return and_then(trial, range(len(answers)))
     left, size, started = _distinct(recipes, answers, doubtful), _FIRST, time.perf_counter()
     while left:
         if time.perf_counter() - started >= workbench.case.search.seconds:
             return replace(trial, unjudged=_unique(recipes[number] for number in left))
         some, left, size = left[:size], left[size:], 2 * size
-        unclear = _unclear(workbench, eager, answers, some)
-        trial = judged(unclear) if unclear else trial
+        unclear = _unclear(workbench, noises, answers, some)
+        trial = and_then(trial, unclear) if unclear else trial
         _LOG.info(
             "%s: %d more samples need the noise, %.0f s",
             workbench.route.id,
@@ -122,21 +160,21 @@ def try_samples(
 
 
 def _judgement(
-    workbench: Workbench, reference: Reference, answers: Sequence[PortAnswer]
+    workbench: Workbench, reference: Reference, answers: Sequence[PortAnswer], check: str = ""
 ) -> Judgement:
-    return Judgement(workbench.on(reference), reference, check="shapes").add_answers(answers)
+    return Judgement(workbench.on(reference), reference, check=check).add_answers(answers)
 
 
 def _unclear(
-    workbench: Workbench, eager: Reference, answers: Sequence[PortAnswer], doubtful: Sequence[int]
+    workbench: Workbench, noises: Noises, answers: Sequence[PortAnswer], doubtful: Sequence[int]
 ) -> list[int]:
     """The calls that a few evaluations of the noise around eager cannot clear: a full judgement
     takes eighteen runs.
     """
     left = list(doubtful)
-    for evaluations, share in _LOOKS:
+    for evaluations, share in noises.looks:
         if left:
-            few = eager.around_eager(left, evaluations)
+            few = noises.around(left, evaluations)
             judgement = _judgement(workbench, few, [answers[number] for number in left])
             clear = judgement.clearly_right(share)
             left = [number for number, right in zip(left, clear, strict=True) if not right]
@@ -170,6 +208,6 @@ def _unique(recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
 def _doubtful(workbench: Workbench, step: ExpectedCall, answer: PortAnswer) -> bool:
     return (
         isinstance(answer, Stop)
-        or not evident(step, *answer)
+        or not evident(step, *answer, values=workbench.tolerance.sqnr_db != -math.inf)
         or bool(unkept(workbench.artifact.manifest, answer[1]))
     )

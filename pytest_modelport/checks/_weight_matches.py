@@ -8,12 +8,13 @@ is recomputed and compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from pytest_modelport.checks._weight_rows import Pieces, Run, share
 from pytest_modelport.checks._weight_views import (
     Floats,
     close,
@@ -35,6 +36,8 @@ from pytest_modelport.reference.provenance import KnownTensor
 _RESEMBLES = 0.1
 #: Share of a constant's chunks that must be the subject's before the others count as damaged.
 _MOSTLY = 0.5
+#: All of a tensor, but for the rounding of shares.
+_WHOLE = 1 - 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +62,16 @@ class Match:
     """What one constant turned out to be.
 
     kind: `same`, `rearranged`, `folded`, `state` (what calling the subject changes, and tracing it
-    did), `damaged` or `unexplained`.
+    did), `damaged` or `unexplained`. parts: of the sources that it has parts of only, which, as
+    shares from 0 to 1. size: its elements.
     """
 
     constant: str
     kind: str
     sources: tuple[str, ...] = ()
     detail: str = ""
+    parts: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    size: int = 0
 
 
 @dataclass
@@ -73,16 +79,18 @@ class Matcher:
     """Answers what a constant is.
 
     known: what the subject stores and computes. norms: batch normalisations that may have been
-    folded. state: names of stored tensors that calling the subject changes.
+    folded. state: names of stored tensors that calling the subject changes. gated: those of
+    recurrent layers.
     """
 
     known: list[KnownTensor]
     norms: list[Norm] = field(default_factory=list)
     state: frozenset[str] = frozenset()
+    gated: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self._digests: dict[bytes, list[KnownTensor]] = {}
-        self._chunks: dict[int, set[bytes]] = {}
+        self._pieces_of: dict[tuple[int, str], Pieces] = {}
         for item in self.known:
             self._digests.setdefault(digest(item.values), []).append(item)
 
@@ -96,7 +104,8 @@ class Matcher:
         rearranged = self._rearranged(name, constant)
         if rearranged is not None and rearranged.kind == "rearranged":
             return rearranged
-        unexplained = Match(name, "unexplained", (), f"{constant.dtype}{list(constant.shape)}")
+        described = f"{constant.dtype}{list(constant.shape)}"
+        unexplained = Match(name, "unexplained", (), described, size=constant.size)
         return (
             self._folded(name, constant)
             or self._damaged(name, constant)
@@ -126,50 +135,53 @@ class Matcher:
         return [item for item, view in views if close(constant, view, np.abs(view) + rms(view))]
 
     def _rearranged(self, name: str, constant: Floats) -> Match | None:
-        """Rows, or aligned pieces of rows, that are all pieces of the subject's tensors; or nearly
-        all: damaged.
+        """Rows, or aligned pieces of rows, that are all pieces of the subject's tensors and stand
+        as exporters put them; or nearly all: damaged.
         """
         best: tuple[float, Match] | None = None
         for width in divisors(constant.shape[-1] if constant.ndim else 1):
-            pieces = np.ascontiguousarray(constant).reshape(-1, width)
-            if len(pieces) < 2:
+            rows = np.ascontiguousarray(constant).reshape(-1, width)
+            if len(rows) < 2:
                 continue
-            known = [piece.tobytes() in self._pieces(width, constant.dtype) for piece in pieces]
+            pieces = self._pieces(width, constant.dtype)
+            known = pieces.known_rows(rows)
             if all(known):
-                return Match(
-                    name, "rearranged", self._origins(pieces), f"{len(pieces)} pieces of {width}"
-                )
+                return self._arranged(name, pieces, pieces.runs(rows))
             share = sum(known) / len(known)
             if share > _MOSTLY and (best is None or share > best[0]):
                 row = known.index(False)
                 wrong = len(known) - sum(known)
                 detail = f"{wrong} of {len(known)} rows are not the model's, the first is row {row}"
-                best = share, Match(name, "damaged", self._origins(pieces), detail)
+                sources = self._origins(pieces, rows[known])
+                best = share, Match(name, "damaged", sources, detail)
         return best[1] if best else None
 
-    def _pieces(self, width: int, dtype: np.dtype[Any]) -> set[bytes]:
-        if width not in self._chunks:
-            self._chunks[width] = {
-                piece.tobytes()
-                for item in self.known
-                if item.values.size
-                and item.values.ndim
-                and item.values.shape[-1] % width == 0
-                and item.values.dtype == dtype
-                for piece in np.ascontiguousarray(item.values).reshape(-1, width)
-            }
-        return self._chunks[width]
+    def _arranged(self, name: str, pieces: Pieces, runs: Sequence[Run]) -> Match:
+        """What a constant is whose rows are all known."""
+        items = dict.fromkeys(run.item for run in runs)
+        found = [self.known[item] for item in items]
+        sources = tuple(dict.fromkeys(source for item in found for source in item.sources))
+        if wrong := pieces.misplaced(runs, self.gated):
+            run, label = wrong
+            detail = (
+                f"its rows are {label}'s in another order: "
+                f"row {run.at} is row {run.start} of {len(pieces.rows[run.item])}"
+            )
+            return Match(name, "damaged", sources, detail)
+        detail = f"{len(runs)} parts of {', '.join(item.label for item in found[:3])}"
+        return Match(name, "rearranged", sources, detail, pieces.covered(runs))
 
-    def _origins(self, pieces: Floats) -> tuple[str, ...]:
-        """The tensors that these pieces were cut from."""
-        wanted, width = {piece.tobytes() for piece in pieces}, pieces.shape[1]
-        found: dict[str, None] = {}
-        for item in self.known:
-            if item.values.ndim and item.values.size and item.values.shape[-1] % width == 0:
-                rows = np.ascontiguousarray(item.values).reshape(-1, width)
-                if any(row.tobytes() in wanted for row in rows):
-                    found.update(dict.fromkeys(item.sources))
-        return tuple(found)
+    def _pieces(self, width: int, dtype: np.dtype[Any]) -> Pieces:
+        key = (width, str(dtype))
+        if key not in self._pieces_of:
+            self._pieces_of[key] = Pieces(self.known, width, dtype)
+        return self._pieces_of[key]
+
+    def _origins(self, pieces: Pieces, rows: Floats) -> tuple[str, ...]:
+        """The tensors that have these rows."""
+        places = (pieces.places[row.tobytes()] for row in rows)
+        items = dict.fromkeys(item for found in places for item, _ in found)
+        return tuple(dict.fromkeys(name for item in items for name in self.known[item].sources))
 
     def _folded(self, name: str, constant: Floats) -> Match | None:
         """Everything that, computed anew, gives this constant: equal layers are stored once."""
@@ -253,9 +265,19 @@ class Matcher:
 
 def missing(
     matches: Iterable[Match], needed: Iterable[str], known: Mapping[str, Floats]
-) -> tuple[str, ...]:
-    """Needed tensors that no constant comes from. Uniform ones (all zero, all one) leave no trace
-    and are not expected.
+) -> dict[str, float]:
+    """How much of each needed tensor is in the file, from 0 to 1, where that is not all of it.
+    Uniform ones (all zero, all one) leave no trace and are not expected.
     """
-    found = {source for match in matches for source in match.sources}
-    return tuple(name for name in needed if name not in found and not is_uniform(known[name]))
+    whole: set[str] = set()
+    parts: dict[str, list[tuple[float, float]]] = {}
+    for match in matches:
+        whole.update(source for source in match.sources if source not in match.parts)
+        for source, some in match.parts.items():
+            parts.setdefault(source, []).extend(some)
+    found = {
+        name: 1.0 if name in whole else share(parts.get(name, ()))
+        for name in needed
+        if not is_uniform(known[name])
+    }
+    return {name: part for name, part in found.items() if part < _WHOLE}

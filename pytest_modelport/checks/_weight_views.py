@@ -15,6 +15,10 @@ Floats = npt.NDArray[Any]
 #: A recomputed fold may differ by this many units in the last place: exporters do it in another
 #: order.
 _FOLD_ULPS = 8.0
+#: Relative distance (L2) up to which a constant is a tensor on a line: float16 keeps that much.
+_FOLDED = 2e-3
+#: Elements of a slice that say whether they are on a line.
+_LINE = 4
 
 
 def difference(
@@ -100,3 +104,21 @@ def distance(left: Floats, right: Floats) -> float:
     wide = np.asarray(right, np.float64)
     size = float(np.linalg.norm(wide.ravel()))
     return float(np.linalg.norm((left - wide).ravel())) / size if size else math.inf
+
+
+def folded(constant: Floats, values: Floats) -> bool:
+    """Whether the constant is `values` times a number and plus another for each slice along one
+    axis, as folding leaves it.
+    """
+    for view in laid_out(values, constant.shape):
+        wide, other = np.asarray(view, np.float64), np.asarray(constant, np.float64)
+        for axis in range(constant.ndim):
+            rest = tuple(number for number in range(constant.ndim) if number != axis)
+            if constant.size < _LINE * constant.shape[axis]:
+                continue  # through so few points there is a line for any numbers
+            first, second = (part - part.mean(axis=rest, keepdims=True) for part in (wide, other))
+            size = np.square(first).sum(axis=rest, keepdims=True)
+            factor = (first * second).sum(axis=rest, keepdims=True) / np.where(size, size, 1)
+            if distance(factor * first, second) <= _FOLDED:
+                return True
+    return False

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pytest_modelport.checks._answers import answers_of
+from pytest_modelport.checks._answers import PortAnswer, answers_of
 from pytest_modelport.checks._judgement import Judgement
+from pytest_modelport.checks._other_values import judged_at, other_values, unvaried
 from pytest_modelport.checks._second_runtime import agreement
 from pytest_modelport.core.verdict import Verdict
+from pytest_modelport.reference.reference import Reference
 from pytest_modelport.workbench.workbench import Workbench
 
 DEFAULT = True
@@ -16,8 +18,8 @@ WHEN = "runs always, unless `checks=` names others"
 
 
 def run(workbench: Workbench) -> Iterator[Verdict]:
-    """One verdict: the worst of all outputs of all calls. Raises `Stop` where the route ends
-    earlier.
+    """One verdict: the worst of all outputs of all calls, the user's and a few of the same shapes
+    with other values. Raises `Stop` where the route ends earlier.
 
     A file that was changed after its export is proven in parts: the file as it was exported against
     the subject; then the changed one, which no model answers as, in its structure, and against
@@ -25,7 +27,9 @@ def run(workbench: Workbench) -> Iterator[Verdict]:
     """
     before = workbench.exported
     found = _proven(before)
-    if found.passed and workbench.reshaped:
+    if found.passed and workbench.reshaped and before is workbench:
+        found = agreement(workbench, found)
+    elif found.passed and workbench.reshaped:
         structure = _proven(workbench)
         found = agreement(workbench, found) if structure.passed else structure
         found = replace(
@@ -37,5 +41,24 @@ def run(workbench: Workbench) -> Iterator[Verdict]:
 
 
 def _proven(workbench: Workbench) -> Verdict:
-    reference = workbench.reference
-    return Judgement(workbench, reference).add_answers(answers_of(workbench, reference)).verdict()
+    """The verdict on the user's samples and, where that is good, on a few with other values."""
+    reference, _ = workbench.reference, workbench.artifact
+    others = other_values(workbench)
+    seconds = workbench.case.search.seconds
+    if isinstance(others, str):
+        verdict = _judged(workbench, reference, answers_of(workbench, reference.steps))
+        return unvaried(workbench, others, verdict) if verdict.passed else verdict
+    own, further = reference.steps, others.reference.steps
+    if reference.changes:  # what it answers depends on the calls before: a session for each
+        verdict = _judged(workbench, reference, answers_of(workbench, own))
+        other = workbench.on(others.reference)
+        answers = answers_of(other, further, seconds=seconds) if verdict.passed else []
+    else:
+        answers = answers_of(workbench, [*own, *further], seconds=seconds, first=len(own))
+        verdict = _judged(workbench, reference, answers[: len(own)])
+        answers = answers[len(own) :]
+    return judged_at(workbench, others, answers, verdict) if verdict.passed else verdict
+
+
+def _judged(workbench: Workbench, reference: Reference, answers: Sequence[PortAnswer]) -> Verdict:
+    return Judgement(workbench, reference).add_answers(answers).verdict()

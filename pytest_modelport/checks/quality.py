@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -26,22 +26,29 @@ from pytest_modelport.checks._quality_stored import (
 from pytest_modelport.compare.fidelity import Fidelity, fidelity_of
 from pytest_modelport.core.verdict import Outcome, Stage, Verdict, jsonable
 from pytest_modelport.isolation.stops import Stop
-from pytest_modelport.request.quality_floors import NOTHING_DB, Floors, floors_for
+from pytest_modelport.request.quality_floors import CLASS_AXIS, NOTHING_DB, Floors, floors_for
 from pytest_modelport.workbench.workbench import Workbench
 
 DEFAULT = True
 WHEN = (
-    "runs on routes with transforms, unless `checks=` names others; there even so when `quality=` "
-    "or `metric=` is given, or when a transform changes the exported file and its answers"
+    "runs on routes with transforms, unless `checks=` names others; even so, and on every route, "
+    "when `quality=` or `metric=` is given, when a transform changes the exported file and its "
+    "answers, or when a file was quantized elsewhere"
 )
 
 
 def run(workbench: Workbench) -> Iterator[Verdict]:
-    """One verdict on a route with transforms, none on others. Raises `Stop`."""
-    if not workbench.transforms:
-        return
-    floor_rows = [transform.item.FLOOR for transform in workbench.transforms]
+    """One verdict on a route with transforms, on a file that was quantized elsewhere, and wherever
+    a floor or a metric is given; none on others. Raises `Stop`.
+    """
     hooks = workbench.case.hooks
+    quantized = workbench.quantized if workbench.reshaped else None
+    given = dict(workbench.case.budgets.quality)
+    if not (workbench.transforms or quantized or given or hooks.metric):
+        return
+    class_axis = given.pop(CLASS_AXIS, None)
+    floor_rows = [transform.item.FLOOR for transform in workbench.transforms]
+    floor_rows += [quantized.floors] if quantized and not workbench.transforms else []
     trained = hooks.finetune is not None and any(
         getattr(transform.item, "TRAINS", False) for transform in workbench.transforms
     )
@@ -49,13 +56,17 @@ def run(workbench: Workbench) -> Iterator[Verdict]:
         floor_rows,
         metric=hooks.metric is not None,
         trained=trained,
-        given=workbench.case.budgets.quality,
+        given=given,
     )
-    fidelity, metric = fidelity_of(_pairs(workbench)), measured(workbench) if hooks.metric else None
+    if quantized and "size_ratio" not in given:
+        floors = replace(floors, size_ratio=None)
+    asked = bool(given.keys() & {"top1", "kl"})
+    fidelity = fidelity_of(_pairs(workbench), class_axis, classes=asked)
+    metric = measured(workbench) if hooks.metric else None
     size = sizes(workbench) if floors.size_ratio is not None else None
     evidence = {
         "price": jsonable(
-            {key: value for key, value in asdict(fidelity).items() if value is not None}
+            {key: value for key, value in asdict(fidelity).items() if value not in (None, ())}
         ),
         "floors": jsonable(
             {key: value for key, value in asdict(floors).items() if value is not None}
@@ -63,7 +74,7 @@ def run(workbench: Workbench) -> Iterator[Verdict]:
         **({"metric": jsonable(asdict(metric))} if metric else {}),
         **({"size": asdict(size)} if size else {}),
     }
-    said = _words(fidelity, metric, size)
+    said = _words(fidelity, metric, size) + (f"; {quantized.said}" if quantized else "")
     wrong = [
         *_nothing(floor_rows, fidelity),
         *_deeds(workbench, floor_rows),
@@ -74,10 +85,10 @@ def run(workbench: Workbench) -> Iterator[Verdict]:
         why = better(workbench, floors) if workbench.reshaped else strangers(workbench)
         reason = f"{'; '.join(wrong)} ({said})" + (f": {why}" if why else "")
         yield workbench.verdict("quality", Stage.TRANSFORM, Outcome.FAILED, reason, evidence)
-    elif unasked := _unasked(workbench, fidelity, metric, size):
+    elif unasked := _unasked(given, fidelity, metric, size):
         reason = f"{'; '.join(map(_unmeasured, unasked))} ({said})"
         yield workbench.verdict("quality", Stage.TRANSFORM, Outcome.INCONCLUSIVE, reason, evidence)
-    elif not floors.enough:
+    elif floor_rows and not floors.enough:
         reason = (
             f"no quality floors for {_name(workbench)}: "
             f"give quality={{'sqnr_db': ..., 'top1': ...}} ({said})"
@@ -91,9 +102,9 @@ def better(workbench: Workbench, floors: Floors) -> str:
     """Options of the last transform with which it costs less than is asked, in words; empty where
     none of those known does.
     """
-    last = workbench.transforms[-1]
-    if last.options:
+    if not workbench.transforms or workbench.transforms[-1].options:
         return ""
+    last = workbench.transforms[-1]
     for options in getattr(last.item, "TRY", ()):
         text = f"{last.text}({options})"
         other = replace(
@@ -109,13 +120,19 @@ def better(workbench: Workbench, floors: Floors) -> str:
 
 
 def _unasked(
-    workbench: Workbench, fidelity: Fidelity, metric: Measured | None, size: Sizes | None
+    given: Mapping[str, Any], fidelity: Fidelity, metric: Measured | None, size: Sizes | None
 ) -> list[str]:
     """The user's floors, and at least one of any, for which these answers and this artifact have no
     figure.
     """
-    figures = {**asdict(fidelity), "metric_drop": metric, "size_ratio": size}
-    missing = [name for name in workbench.case.budgets.quality if figures[name] is None]
+    figures = {
+        **asdict(fidelity),
+        "metric_drop": metric,
+        "metric_ratio": metric,
+        "slice_db": fidelity.slices,
+        "size_ratio": size,
+    }
+    missing = [name for name in given if figures[name] is None]
     return missing or (
         [] if fidelity.sqnr_db is not None or fidelity.top1 is not None else ["answers"]
     )
@@ -128,6 +145,8 @@ _LACKS = {
     "top1": "no output is a row of scores",
     "kl": "no output is a row of scores",
     "metric_drop": "no metric= is given",
+    "metric_ratio": "no metric= is given",
+    "slice_db": "no output has slices of several finite numbers",
     "size_ratio": "the weights that the files store cannot be read",
 }
 
@@ -159,14 +178,14 @@ def _pairs(workbench: Workbench) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _others(workbench: Workbench) -> list[dict[str, Any]]:
-    if not workbench.reshaped:
+    if workbench.transforms and not workbench.reshaped:
         return [
             {item.name: item.eager.numpy() for item in step.outputs}
             for step in workbench.reference.steps
         ]
     found = []
     for step, given in zip(
-        workbench.reference.steps, answers_of(workbench, workbench.reference), strict=True
+        workbench.reference.steps, answers_of(workbench, workbench.reference.steps), strict=True
     ):
         if isinstance(given, Stop):
             raise given
@@ -222,6 +241,16 @@ def _under(floors: Floors, fidelity: Fidelity, metric: Measured | None) -> list[
             f"signal over error is {_decibels(fidelity.sqnr_db)}, "
             f"at least {floors.sqnr_db:g} dB is required"
         )
+    if fidelity.constant:
+        others = len(fidelity.constant) - 1
+        more = f" and {others} more slice{'s' * (others > 1)}" if others else ""
+        found.append(f"{fidelity.constant[0]} became constant{more}")
+    worst = fidelity.slices
+    if floors.slice_db is not None and worst is not None and worst.sqnr_db < floors.slice_db:
+        found.append(
+            f"signal over error of {worst.place} is {_decibels(worst.sqnr_db)}, "
+            f"at least {floors.slice_db:g} dB is required of each slice"
+        )
     if floors.kl is not None and fidelity.kl is not None and fidelity.kl > floors.kl:
         found.append(f"KL divergence is {fidelity.kl:.3g} nats, at most {floors.kl:g} is allowed")
     if (
@@ -232,6 +261,15 @@ def _under(floors: Floors, fidelity: Fidelity, metric: Measured | None) -> list[
         found.append(
             f"the metric falls from {metric.original:.4g} to {metric.port:.4g}, "
             f"by at most {floors.metric_drop:g} is allowed"
+        )
+    if (
+        floors.metric_ratio is not None
+        and metric is not None
+        and not metric.ratio >= floors.metric_ratio
+    ):
+        found.append(
+            f"the metric keeps {metric.ratio:.4g} of {metric.original:.4g}, "
+            f"at least {floors.metric_ratio:g} is required"
         )
     return found
 

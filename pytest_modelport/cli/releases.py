@@ -18,7 +18,7 @@ from pytest_modelport.reports import release
 from pytest_modelport.reports.gate import Change, Exit, decided, policy_of
 from pytest_modelport.reports.merge import merged
 from pytest_modelport.reports.write import checked, saved
-from pytest_modelport.request.project import configured
+from pytest_modelport.request.project import gate_policy
 
 
 def add(commands: Any) -> dict[str, Callable[[argparse.Namespace], int]]:
@@ -110,10 +110,11 @@ def _gate(options: argparse.Namespace) -> int:
     if options.write is not None:
         checked(options.write)
     new, old = read(options.new), read(options.baseline) if options.baseline is not None else None
-    given = configured(Path.cwd()).get("gate")
+    given = gate_policy(Path.cwd())
     policy = policy_of(given or {})
     code, changes = decided(new, old, policy, dt.datetime.now(dt.timezone.utc).date())
-    broken = list(release.problems(options.new)) if options.new.is_dir() else []
+    folders = [path for path in (options.new, options.baseline) if path and path.is_dir()]
+    broken = [f"{folder}: {said}" for folder in folders for said in release.problems(folder)]
     if broken:
         code, changes = (
             Exit.FAILED,

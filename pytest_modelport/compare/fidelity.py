@@ -5,7 +5,8 @@ opinion.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,29 @@ Values = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 
+#: Names of outputs that are scores of classes, and of those that are not.
+_SCORES = re.compile(r"logit|score|prob|class|cls", re.IGNORECASE)
+_OTHERS = re.compile(r"box|embed|hidden|feature|coord|offset|image|loss|audio", re.IGNORECASE)
+#: How near 1 the sum of probabilities, and the length of a normalised row, are.
+_ONE = 1e-2
+#: A row's best element is clear where it leads the second by this many times the usual error.
+_CLEAR = 4.0
+#: Rows from which on each class has its own usual error.
+_MANY = 16
+#: Slices of fewer elements say nothing by themselves.
+_SLICE = 8
+#: How much of its own size a slice must vary by, to have lost something when it became constant.
+_VARIES = 0.05
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice of an output: `'boxes'[..., 4]`, and what became of it."""
+
+    place: str
+    sqnr_db: float
+
+
 @dataclass(frozen=True)
 class Fidelity:
     """Of the worst output. Rows are along the last axis, over all calls.
@@ -23,7 +47,10 @@ class Fidelity:
     sqnr_db: 20 log10(rms of the original's answer / rms of the difference). cosine: of the worst
     row. top1: share of rows whose largest element is the same; of integer outputs, of elements. kl:
     mean of KL(softmax(original) || softmax(other)), in nats. nonfinite: elements that are NaN or
-    infinite and were not. rows: how many top1 is about. None: there is no such thing here.
+    infinite and were not. rows: how many top1 is about: all where the output is scores of classes,
+    else those whose largest element leads by more than the usual error. slices: the worst one along
+    any axis, by its own size. constant: slices that vary in the original and no more. None: there
+    is no such thing here.
     """
 
     sqnr_db: float | None = None
@@ -32,14 +59,36 @@ class Fidelity:
     kl: float | None = None
     nonfinite: int = 0
     rows: int = 0
+    slices: Slice | None = None
+    constant: tuple[str, ...] = ()
 
 
-def fidelity_of(pairs: Iterable[tuple[str, Values, Values]]) -> Fidelity:
-    """The fidelity over every call's outputs: name, original, other; equal shapes."""
+#: The axis of class scores: of every output, or of each by name; None: found by what it holds.
+ClassAxis = int | Mapping[str, int] | None
+
+
+def fidelity_of(
+    pairs: Iterable[tuple[str, Values, Values]],
+    class_axis: ClassAxis = None,
+    *,
+    classes: bool = False,
+) -> Fidelity:
+    """The fidelity over every call's outputs: name, original, other; equal shapes. classes: every
+    output of several axes is taken for scores, as whoever asks about the best class wants.
+    """
     by_name: dict[str, list[tuple[Values, Values]]] = {}
     for name, original, other in pairs:
         by_name.setdefault(name, []).append((original, other))
-    return _worst([_output(found) for found in by_name.values()])
+    return _worst(
+        [
+            _output(name, found, _axis(class_axis, name), classes=classes)
+            for name, found in by_name.items()
+        ]
+    )
+
+
+def _axis(class_axis: ClassAxis, name: str) -> int | None:
+    return class_axis.get(name) if isinstance(class_axis, Mapping) else class_axis
 
 
 def _worst(outputs: list[Fidelity]) -> Fidelity:
@@ -55,14 +104,19 @@ def _worst(outputs: list[Fidelity]) -> Fidelity:
         of("kl", max),
         sum(fidelity.nonfinite for fidelity in outputs),
         next((fidelity.rows for fidelity in outputs if fidelity.top1 == top1), 0),
+        of("slices", lambda found: min(found, key=lambda one: one.sqnr_db)),
+        tuple(place for fidelity in outputs for place in fidelity.constant),
     )
 
 
-def _output(pairs: list[tuple[Values, Values]]) -> Fidelity:
+def _output(
+    name: str, pairs: list[tuple[Values, Values]], class_axis: int | None, *, classes: bool
+) -> Fidelity:
     if pairs[0][0].dtype.kind not in "fc":
         same = np.concatenate([(original == other).ravel() for original, other in pairs])
         return Fidelity(top1=float(same.mean()), rows=same.size) if same.size else Fidelity()
-    lost, count, signal, error, rows = 0, 0, 0.0, 0.0, []
+    lost, count, signal, error = 0, 0, 0.0, 0.0
+    whole: list[tuple[Any, Any]] = []
     for original, other in pairs:
         first, second = _wide(original), _wide(other)
         finite = np.isfinite(first)
@@ -70,33 +124,114 @@ def _output(pairs: list[tuple[Values, Values]]) -> Fidelity:
         lost += int((finite & ~np.isfinite(second)).sum())
         signal += float(np.square(np.abs(first[finite])).sum())
         error += float(np.square(np.abs(first[finite] - second[finite])).sum())
-        if (
-            first.ndim
-            and first.shape[-1] > 1
-            and first.size
-            and finite.all()
-            and np.isfinite(second).all()
-        ):
-            rows.append((first.reshape(-1, first.shape[-1]), second.reshape(-1, first.shape[-1])))
+        if first.ndim and first.size and finite.all() and np.isfinite(second).all():
+            whole.append((first, second))
+    rows = [_rows(*pair, -1) for pair in whole if pair[0].shape[-1] > 1]
     alike = min((cosine(*pair) for pair in rows), default=None)
-    return Fidelity(
-        _decibels(signal, error) if count else None,
-        alike,
-        *_agreement(rows, classes=pairs[0][0].ndim > 1),
-        lost,
-        sum(len(a) for a, _ in rows),
+    top1, number, divergence = _agreement(name, whole, class_axis, classes=classes)
+    worst, constant = _slices(name, whole)
+    decibels = _decibels(signal, error) if count else None
+    return Fidelity(decibels, alike, top1, divergence, lost, number, worst, constant)
+
+
+def _rows(first: Values, second: Values, axis: int) -> tuple[Values, Values]:
+    """Both with one axis last, and all others one."""
+    return tuple(  # type: ignore[return-value]
+        np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis]) for values in (first, second)
     )
 
 
 def _agreement(
-    rows: list[tuple[Floats, Floats]], *, classes: bool
-) -> tuple[float | None, float | None]:
-    """top1 and kl, where a row may be scores of classes."""
-    if not rows or not classes or rows[0][0].dtype.kind == "c":
-        return None, None
-    same = np.concatenate([first.argmax(-1) == second.argmax(-1) for first, second in rows])
-    divergence = np.concatenate([_divergence(first, second) for first, second in rows])
-    return float(same.mean()), float(divergence.mean())
+    name: str, whole: list[tuple[Any, Any]], class_axis: int | None, *, classes: bool
+) -> tuple[float | None, int, float | None]:
+    """top1, the rows it is about, and kl."""
+    pairs = [pair for pair in whole if pair[0].ndim > 1]
+    if not pairs or pairs[0][0].dtype.kind == "c":
+        return None, 0, None
+    axis, sure = _class_axis(name, pairs[0][0], class_axis, sure=classes)
+    if axis is None or any(pair[0].shape[axis] < 2 for pair in pairs):
+        return None, 0, None
+    rows = [_rows(*pair, axis) for pair in pairs]
+    if any(one.shape[1] != rows[0][0].shape[1] for one, _ in rows):
+        return None, 0, None
+    first, second = (np.concatenate(found) for found in zip(*rows, strict=True))
+    same = first.argmax(-1) == second.argmax(-1)
+    divergence = float(_divergence(first, second).mean())
+    if sure or same.all():
+        return float(same.mean()), same.size, divergence
+    clear = same[_clear(first, second)]
+    return (float(clear.mean()) if clear.size else None), clear.size, divergence
+
+
+def _class_axis(
+    name: str, values: Values, given: int | None, *, sure: bool
+) -> tuple[int | None, bool]:
+    """Along which axis the largest element says something, and whether that is a class for sure."""
+    usual = 1 if values.ndim > 3 else values.ndim - 1
+    if given is not None:
+        return given, True
+    for axis in dict.fromkeys((values.ndim - 1, 1)):
+        if _probabilities(values, axis):
+            return axis, True
+    if _OTHERS.search(name) and not sure:
+        return None, False
+    lengths = np.linalg.norm(values, axis=-1)
+    if (np.abs(lengths - 1) < _ONE).all() and not sure:  # normalised rows: embeddings
+        return None, False
+    return usual, sure or bool(_SCORES.search(name))
+
+
+def _probabilities(values: Values, axis: int) -> bool:
+    return bool((values >= 0).all() and (np.abs(values.sum(axis) - 1) < _ONE).all())
+
+
+def _clear(first: Values, second: Values) -> npt.NDArray[np.bool_]:
+    """Rows whose largest element leads by more than the usual error of the two that lead: others
+    change their best for next to nothing.
+    """
+    order = np.argsort(first, axis=-1)[:, -2:]
+    leading = np.take_along_axis(first, order, -1)
+    error = np.abs(first - second)
+    usual = np.full(first.shape[1], np.median(error))
+    if len(first) >= _MANY:
+        usual = np.maximum(usual, np.median(error, axis=0))
+    bound = _CLEAR * 1.4826 * usual[order].max(-1)
+    return np.asarray(leading[:, 1] - leading[:, 0] > bound)
+
+
+def _slices(name: str, whole: list[tuple[Any, Any]]) -> tuple[Slice | None, tuple[str, ...]]:
+    """The worst slice along any axis, and those that vary in the original and no more."""
+    worst: Slice | None = None
+    constant: list[str] = []
+    for axis in range(whole[0][0].ndim if whole else 0):
+        if any(first.shape[axis] != whole[0][0].shape[axis] for first, _ in whole):
+            continue
+        rows = [_rows(*pair, axis) for pair in whole]
+        first, second = (np.concatenate(found) for found in zip(*rows, strict=True))
+        count, width = first.shape
+        if count < _SLICE or width < 2:
+            continue
+        signal = np.square(np.abs(first)).sum(0)
+        error = np.square(np.abs(first - second)).sum(0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(error == 0, np.inf, 10 * np.log10(signal / error))
+        at = int(np.argmin(ratio))
+        place = _place(name, whole[0][0].ndim, axis)
+        if worst is None or ratio[at] < worst.sqnr_db:
+            worst = Slice(place.format(at), float(ratio[at]))
+        if _probabilities(whole[0][0], axis):
+            continue  # what is never likely may round to nothing
+        varied = first.std(0) > _VARIES * np.sqrt(signal / count)
+        still = (second == second[:1]).all(0)
+        constant += [place.format(number) for number in np.flatnonzero(varied & still)]
+    return worst, tuple(constant)
+
+
+def _place(name: str, dims: int, axis: int) -> str:
+    """`'output'[:, {}]`."""
+    before = ":, " * axis
+    after = ", :" * (dims - axis - 1)
+    return f"'{name}'[{before}{{}}{after}]"
 
 
 def _wide(values: Values) -> Any:

@@ -23,6 +23,10 @@ class CorruptArtifact(ModelportError):
     """The files are not those the manifest describes."""
 
 
+#: How a note begins in which a tracer warns of a value that it froze.
+TRACED = "traced at "
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """One promised input or output. A dim is its size, or a symbol's name, or None where the file
@@ -66,6 +70,11 @@ class Manifest:
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sessions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The notes in which a tracer says that it took a value of the sample's for a constant."""
+        return tuple(note for note in self.notes if note.startswith(TRACED))
 
     def to_dict(self) -> dict[str, Any]:
         return {"schema": SCHEMA, **asdict(self)}

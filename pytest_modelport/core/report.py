@@ -55,10 +55,13 @@ def lost(before: Iterable[Verdict], after: Iterable[Verdict]) -> list[str]:
 
 @dataclass(frozen=True)
 class Report:
-    """Every verdict of one request, and the versions they are about."""
+    """Every verdict of one request, and the versions they are about. deselected: routes that a run
+    knew and was told to leave out.
+    """
 
     verdicts: tuple[Verdict, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    deselected: tuple[Key, ...] = ()
 
     @property
     def routes(self) -> dict[Route, tuple[Verdict, ...]]:
@@ -127,6 +130,7 @@ class Report:
             "passed": self.passed,
             "environment": dict(self.environment),
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+            **({"deselected": [list(key) for key in self.deselected]} if self.deselected else {}),
         }
         return sealed(json.loads(json.dumps(document, allow_nan=False)))
 
@@ -166,7 +170,11 @@ class Report:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"not a Modelport report: {error!r}") from error
-        report = cls(tuple(Verdict.from_dict(item) for item in rows), surroundings)
+        try:
+            left_out = tuple((str(a), str(b), str(c)) for a, b, c in document.get("deselected", ()))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"not a Modelport report: {error!r}") from error
+        report = cls(tuple(Verdict.from_dict(item) for item in rows), surroundings, left_out)
         if report.passed != passed:
             raise UsageError(
                 f"report says passed={passed} but its verdicts say {report.passed}: it was edited"

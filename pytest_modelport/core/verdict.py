@@ -92,6 +92,11 @@ class Verdict:
             return None
         return float(needs) / float(allowance.get("factor", 1.0))
 
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What a reader should know also where all is green."""
+        return tuple(self.evidence.get("cautions", ()))
+
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON values."""
         return {

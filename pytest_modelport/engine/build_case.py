@@ -20,6 +20,8 @@ _NO_FORK = (
     "no fork on this system or with CUDA in use: exports run in this process, one after the other"
 )
 
+_TRAINING = "the model is in train mode, as it was given: {}"
+
 
 def build_case(
     model: Any,
@@ -52,7 +54,8 @@ def build_case(
     sample = loaded.sample if unsaid and loaded.sample is not None else Sample.of(args, kwargs)
     first = name_inputs(module, sample)
     shapes, inferred = _shapes(options.dynamic_shapes, module, first, options.timeout)
-    notes = (*loaded.notes, *modules.modes(module), *inferred)
+    notes = (*loaded.notes, *inferred)
+    training = modules.training(module)
     case = Case(
         module=module,
         inputs=first,
@@ -70,6 +73,8 @@ def build_case(
         imports=options.modules,
         budgets=options.budgets,
         hooks=options.hooks(functions or {}),
+        training=training,
+        cautions=(_TRAINING.format(training),) if training else (),
     )
     case = enlarged(case)
     others, left_out = samples_of(built(case, options.samples), first.sample)

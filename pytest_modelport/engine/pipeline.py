@@ -70,6 +70,8 @@ def prove(workspace: Workspace, case: Case, route: Route, named: Sequence[str]) 
         verdicts.append(workbench.verdict(named[0], Stage.RUN, Outcome.ERROR, reason))
     if all(verdict.passed for verdict in verdicts):
         return verdicts
+    if case.training:
+        verdicts = [_in_train_mode(case.training, verdict) for verdict in verdicts]
     if workbench.progress.artifact is not None:
         workspace.keep(workbench.progress.artifact.folder)
     if workbench.transforms:
@@ -106,6 +108,13 @@ def _blamed(workbench: Workbench, verdict: Verdict) -> Verdict:
     return replace(
         verdict, reason=said, evidence={**verdict.evidence, "untransformed": str(plain.outcome)}
     )
+
+
+def _in_train_mode(parts: str, verdict: Verdict) -> Verdict:
+    """The usual cause of what is not green, said first."""
+    if verdict.passed:
+        return verdict
+    return replace(verdict, reason=f"in train mode ({parts}): {verdict.reason}")
 
 
 def _wrong(verdict: Verdict) -> bool:

@@ -78,7 +78,8 @@ def verify(
     custom operators. in_process: export and run ports in this process, where a debugger sees them;
     a crash ends it and nothing is timed out.
 
-    Further samples that the check `shapes` makes inside the declared dims: examples: how many.
+    Further samples that the check `shapes` makes inside the declared dims: examples: how many (with
+    0 parity asks about no other values than the samples' either).
     domain: `finite` or `ieee` (also NaN, infinities, huge numbers). domains: what inputs may be, by
     name: bounds, `{"input_ids": (0, 30521)}`, or kinds of values, `{"attention_mask": ["ones",
     "prefix"]}`. replay: the one sample to make instead, a `recipe`. search_seconds: for the subject

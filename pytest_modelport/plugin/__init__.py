@@ -11,11 +11,10 @@ import pytest
 
 from pytest_modelport.plugin import options
 from pytest_modelport.plugin.gather import Gatherer, is_worker
-from pytest_modelport.plugin.read_settings import read
+from pytest_modelport.plugin.read_settings import forget_reports, read
 from pytest_modelport.plugin.second_turn import Turns
 from pytest_modelport.plugin.stash import (
     ATTRIBUTE,
-    CALLS,
     FIXTURE,
     MARKER,
     RELEASED,
@@ -41,7 +40,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None]:
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser
+) -> Generator[None]:
+    forget_reports(early_config)
     yield
     options.add_aliases(parser)
 
@@ -98,6 +100,10 @@ def pytest_collection_modifyitems(
         from pytest_modelport.plugin.collect import deselect
 
         deselect(config, items)
+    if config.stash[SETTINGS].shard and any(map(is_portable, items)):
+        from pytest_modelport.plugin.collect import keep_shard
+
+        keep_shard(config, items)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -154,11 +160,16 @@ def modelport(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    result = yield
-    if pyfuncitem.stash.get(CALLS, None) == 0:
-        pytest.fail(
-            "the test never called modelport(model, ...): nothing was proven", pytrace=False
-        )
+    if not is_portable(pyfuncitem):
+        return (yield)
+    from pytest_modelport.plugin.unheeded import end_as_its_ports, fail_as_its_ports
+
+    try:
+        result = yield
+    except pytest.skip.Exception:
+        fail_as_its_ports(pyfuncitem)
+        raise
+    end_as_its_ports(pyfuncitem)
     if RELEASED in pyfuncitem.stash:  # the whole test has passed, and not only its calls
         from pytest_modelport.plugin.releases import write_artifacts
 

@@ -13,7 +13,7 @@ from pytest_modelport.core.errors import UsageError
 from pytest_modelport.core.route import Route
 from pytest_modelport.core.target import parse
 from pytest_modelport.plugin import marker
-from pytest_modelport.plugin.stash import FIXTURE, MARKER, NODE, SETTINGS
+from pytest_modelport.plugin.stash import FIXTURE, MARKER, NODE, SETTINGS, is_portable
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
@@ -89,6 +89,16 @@ def _selected(target: str, only: Sequence[str]) -> bool:
     return any(str(variant) in only for variant in (parsed, *without))
 
 
+def keep_shard(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep every N-th subject from the I-th on, with all its routes: what they share is made once.
+    Tests that are not portable stay.
+    """
+    part, count = map(int, config.stash[SETTINGS].shard.split("/"))
+    subjects = sorted({subject_of(item) for item in items if is_portable(item)})
+    kept = set(subjects[part - 1 :: count])
+    _drop(config, items, [i for i in items if is_portable(i) and subject_of(i) not in kept])
+
+
 def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep only the routes whose target `--targets` names."""
     only = config.stash[SETTINGS].only or ()
@@ -97,6 +107,10 @@ def deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
         for item in items
         if (route := route_of(item)) is not None and not _selected(route.target, only)
     ]
+    _drop(config, items, dropped)
+
+
+def _drop(config: pytest.Config, items: list[pytest.Item], dropped: Sequence[pytest.Item]) -> None:
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         gone = set(dropped)

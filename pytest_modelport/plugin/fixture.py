@@ -17,7 +17,14 @@ from pytest_modelport.plugin import benchmarks, second_turn
 from pytest_modelport.plugin.collect import rerun, route_of, subject_of
 from pytest_modelport.plugin.marker import Portable
 from pytest_modelport.plugin.settings import Settings
-from pytest_modelport.plugin.stash import CALLS, RELEASED, SETTINGS, VERDICTS, WORKSPACE
+from pytest_modelport.plugin.stash import (
+    ANSWERED,
+    CALLS,
+    RELEASED,
+    SETTINGS,
+    VERDICTS,
+    WORKSPACE,
+)
 
 if TYPE_CHECKING:
     from pytest_modelport.cleanroom.workspace import Workspace
@@ -39,7 +46,7 @@ class Modelport:
         self._route, self._portable = asked
         self._settings: Settings = item.config.stash[SETTINGS]
         self._about: dict[str, str] = {}
-        item.stash[CALLS] = 0
+        item.stash[CALLS] = item.stash[ANSWERED] = 0
 
     @property
     def route(self) -> Route:
@@ -90,6 +97,7 @@ class Modelport:
             verdicts = [self._verdict("parity", Stage.COMPARE, Outcome.INCONCLUSIVE, reason)]
         verdicts = [replace(verdict, suite=self._suite) for verdict in verdicts]
         self._item.stash.setdefault(VERDICTS, []).extend(verdicts)
+        self._item.stash[ANSWERED] += 1
         return self._conclude(verdicts)
 
     @property
@@ -185,6 +193,13 @@ class Modelport:
         from pytest_modelport.reports.failure_text import failure
 
         verdict = worst(verdicts)
+        if verdict.passed:
+            asked = ", ".join(dict.fromkeys(one.check for one in verdicts))
+            pytest.fail(
+                f"parity was not asked, only {asked}: a route is green where it is; add "
+                "'parity' to checks=",
+                pytrace=False,
+            )
         if verdict.outcome in (Outcome.SKIPPED, Outcome.INCONCLUSIVE) and not self._settings.strict:
             pytest.skip(f"{verdict.outcome}: {verdict.reason}")
         again = rerun(self._item, self._route.target)

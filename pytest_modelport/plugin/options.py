@@ -76,7 +76,8 @@ def _add_run(group: Any) -> None:
         "--modelport-shard",
         metavar="I/N",
         default="",
-        help="this run is part I of N, for `modelport merge`",
+        help="run the I-th of N parts of the portable tests, by model; `modelport merge` joins "
+        "their reports",
     )
 
 

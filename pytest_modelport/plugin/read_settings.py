@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pytest_modelport.plugin.gather import is_worker
 from pytest_modelport.plugin.releases import last, new
 from pytest_modelport.plugin.settings import Settings
 
@@ -79,11 +78,23 @@ def _reports(config: pytest.Config) -> tuple[Path, ...]:
         paths = tuple(Path(config.invocation_params.dir, checked(Path(name))) for name in names)
     except UsageError as error:
         raise pytest.UsageError(f"--modelport-report: {error}") from None
-    if not is_worker(config):
-        for path in filter(Path.is_file, paths):  # a former run's must not be taken for this one's
+    return paths
+
+
+def forget_reports(config: pytest.Config) -> None:
+    """Remove a former run's reports before anything of this one can fail: they must not be taken
+    for its own.
+    """
+    names = getattr(config.known_args_namespace, "modelport_report", ())
+    if not names:
+        return
+    from pytest_modelport.reports.write import FORMS
+
+    for name in names:
+        path = Path(config.invocation_params.dir, name)
+        if path.suffix in FORMS and path.is_file():
             with contextlib.suppress(OSError):
                 path.unlink()
-    return paths
 
 
 def _shard(config: pytest.Config) -> str:

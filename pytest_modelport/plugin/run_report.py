@@ -13,7 +13,7 @@ from pytest_modelport.core.report import Report
 from pytest_modelport.core.route import MISSING, Route
 from pytest_modelport.core.verdict import TEST, Outcome, Stage, Verdict, unheard
 from pytest_modelport.plugin.collect import route_of, subject_of
-from pytest_modelport.plugin.stash import ROWS, SETTINGS, VERDICTS
+from pytest_modelport.plugin.stash import DESELECTED, ROWS, SETTINGS, UNHEARD, VERDICTS
 
 if TYPE_CHECKING:
     from pytest_modelport.plugin.settings import Settings
@@ -47,7 +47,8 @@ def rows(
             f"fails in {call.when}, around exported models that pass" if found else "proves nothing"
         )
         about = _about(item, Outcome.ERROR, f"the test itself {said}")
-        found.append(replace(about, evidence={"xfail": known or "expected"}))
+        unasked = {} if found else {"unasked": True}
+        found.append(replace(about, evidence={"xfail": known or "expected", **unasked}))
     elif report.skipped and known is None and all(verdict.passed for verdict in found):
         said = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "skipped"
         found.append(
@@ -90,8 +91,16 @@ def finish(session: pytest.Session, exitstatus: int) -> None:
 
     settings: Settings = session.config.stash[SETTINGS]
     verdicts = [Verdict.from_dict(row) for row in session.config.stash[ROWS]]
-    report = Report(tuple(verdicts), {**run_versions(), **_part(settings.shard)})
     complete = exitstatus in _COMPLETE and not (session.shouldfail or session.shouldstop)
+    if complete and (unheard := session.config.stash.get(UNHEARD, [])):
+        verdicts += map(Verdict.from_dict, unheard)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        _say(session, f"modelport: {len(unheard)} tests were selected and have no verdict")
+    left_out = session.config.stash.get(DESELECTED, [])
+    if settings.shard and left_out and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK  # there are fewer models than parts
+    deselected = tuple((suite, subject, route) for suite, subject, route in left_out)
+    report = Report(tuple(verdicts), {**run_versions(), **_part(settings.shard)}, deselected)
     if not complete and exitstatus != pytest.ExitCode.NO_TESTS_COLLECTED:
         report = replace(report, verdicts=(*report.verdicts, _cut_short(session, exitstatus)))
     try:

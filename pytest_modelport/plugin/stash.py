@@ -28,12 +28,18 @@ SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 WORKSPACE: pytest.StashKey[Workspace] = pytest.StashKey()
 #: How often an item has called the fixture; absent where it has none.
 CALLS: pytest.StashKey[int] = pytest.StashKey()
+#: How many of those calls have come to their verdicts.
+ANSWERED: pytest.StashKey[int] = pytest.StashKey()
 VERDICTS: pytest.StashKey[list[Verdict]] = pytest.StashKey()
 #: What an item's calls have proven: the place in the release, the route, the artifact's folder,
 #: which weights and code.
 RELEASED: pytest.StashKey[list[tuple[Path, Route, Path, dict[str, str]]]] = pytest.StashKey()
 #: Whether an item has another turn coming, at the end; absent where it has none.
 TURN: pytest.StashKey[bool] = pytest.StashKey()
+#: The portable items that were collected and not selected, as suite, subject and route, and what
+#: was selected and never heard of; in the process that started the run.
+DESELECTED: pytest.StashKey[list[list[str]]] = pytest.StashKey()
+UNHEARD: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 #: Every verdict of the run, in the process that started it.
 ROWS: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 

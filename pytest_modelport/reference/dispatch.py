@@ -98,13 +98,10 @@ def decomposed() -> Iterator[None]:
     """Switch off fused kernels that have no float64 twin (oneDNN's LSTM, the transformer fast
     path).
     """
-    onednn = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
-    try:
-        with unfused():
-            yield
-    finally:
-        torch.backends.mkldnn.enabled = onednn
+    # Not by assignment, which torch's own test utilities forbid for the whole process.
+    flags = torch.backends.mkldnn.flags
+    with flags(enabled=False, deterministic=None, allow_tf32=None), unfused():
+        yield
 
 
 @contextlib.contextmanager

@@ -84,9 +84,7 @@ def exact(module: nn.Module, calls: Sequence[Call], device: str, out: Path) -> d
 
 
 def origins(module: nn.Module, calls: Sequence[Call], device: str, out: Path) -> dict[str, Any]:
-    """What the first call's outputs depend on, and what the subject computed from stored tensors
-    alone.
-    """
+    """What the first call's outputs depend on, and what was computed from stored tensors alone."""
     module = placed(module, device)
     sample = fresh(calls[0].sample, device)
     provenance = Provenance(module)
@@ -96,11 +94,12 @@ def origins(module: nn.Module, calls: Sequence[Call], device: str, out: Path) ->
     with torch.no_grad(), provenance:
         made, _ = _leaves(module(*sample.args, **sample.kwargs))
     derived = provenance.derived
-    table = write_arrays(out, [to_array(tensor) for _, tensor in derived])
     return {
         "needed": provenance.names([*made, *given]),
         "derived": [list(sources) for sources, _ in derived],
-        "table": table,
+        "table": write_arrays(out, [to_array(tensor) for _, tensor in derived]),
+        "numbers": sorted(provenance.numbers),
+        "words": sorted(provenance.words),
     }
 
 

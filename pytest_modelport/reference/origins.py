@@ -19,11 +19,21 @@ from pytest_modelport.reference.trace import Operation, Traced
 
 @dataclass(frozen=True)
 class Origins:
-    """What the first call's outputs depend on. needed: the stored tensors that they come from."""
+    """What the first call's outputs depend on. needed: the stored tensors that they come from.
+    numbers, words: what its operations were given beside tensors.
+    """
 
     needed: tuple[str, ...]
     _file: Path
     _record: dict[str, Any]
+
+    @property
+    def numbers(self) -> list[float]:
+        return list(self._record.get("numbers", ()))
+
+    @property
+    def words(self) -> set[str]:
+        return set(self._record.get("words", ()))
 
     @property
     def derived(self) -> list[KnownTensor]:

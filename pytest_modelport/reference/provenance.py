@@ -60,6 +60,8 @@ class Provenance(TorchDispatchMode):
         self._sources: dict[int, tuple[StorageWeakRef, int]] = {}
         self._derived: dict[bytes, tuple[int, torch.Tensor]] = {}
         self._bytes = 0
+        self.numbers: set[float] = set()
+        self.words: set[str] = set()
         for name, tensor in self._stored.items():
             self._mark(tensor, self._bits[name])
 
@@ -95,9 +97,10 @@ class Provenance(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        operands = [
-            value for value in tree_flatten((args, kwargs))[0] if isinstance(value, torch.Tensor)
-        ]
+        flat = tree_flatten((args, kwargs))[0]
+        operands = [value for value in flat if isinstance(value, torch.Tensor)]
+        self.numbers.update(value for value in flat if type(value) is float)
+        self.words.update(value for value in flat if isinstance(value, str))
         mask = 0
         for operand in operands:
             mask |= self._of(operand) if operand.layout is torch.strided else _INPUT

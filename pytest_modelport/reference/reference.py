@@ -89,11 +89,17 @@ class Reference:
 
         For a subject that keeps no state: what it answers must not depend on the calls between.
         """
-        other = copy.copy(self)
-        other.calls = tuple(self.calls[number] for number in numbers)
-        other.steps = tuple(around_eager(self.steps[number]) for number in numbers)
+        other = self.only(numbers)
+        other.steps = tuple(map(around_eager, other.steps))
         other.evaluations, other._amplified = 0, {}
         other.deepen(evaluations)
+        return other
+
+    def only(self, numbers: Sequence[int]) -> Reference:
+        """Some of the calls, with what is known about them."""
+        other = copy.copy(self)
+        other.calls = tuple(self.calls[number] for number in numbers)
+        other.steps = tuple(self.steps[number] for number in numbers)
         return other
 
     @property

@@ -97,8 +97,9 @@ def _recipes(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How to make the sample again that a search has found."""
     if "recipe" not in evidence:
         return []
+    pace = f", {evidence['per_second']} samples a second" if "per_second" in evidence else ""
     rows = [
-        ("found", f"{evidence['share']}, {evidence['per_second']} samples a second"),
+        ("found", f"{evidence['share']}{pace}"),
         ("recipe", str(evidence["recipe"])),
     ]
     if evidence.get("smallest") != evidence["recipe"]:

@@ -43,11 +43,12 @@ class AllowedFailure:
 @dataclass(frozen=True)
 class Policy:
     """require: targets that some green route must have. may_fail: what is known and let through for
-    a time.
+    a time. may_be_left_out: patterns of what a run may deselect, `tests/slow/*` or `*tvm*`.
     """
 
     require: tuple[str, ...] = ()
     may_fail: tuple[AllowedFailure, ...] = ()
+    may_be_left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,25 @@ def policy_of(given: Mapping[str, Any]) -> Policy:
     "..."}]}`. Raises `UsageError`.
     """
     for key in given:
-        if key not in ("require", "may_fail"):
-            raise unknown("key of tool.modelport.gate", key, ("require", "may_fail"))
-    require, rows = given.get("require", []), given.get("may_fail", [])
-    if not isinstance(require, list) or not all(isinstance(name, str) for name in require):
-        raise UsageError(f"tool.modelport.gate: require is {require!r}: give a list of targets")
+        if key not in _KEYS:
+            raise unknown("key of tool.modelport.gate", key, _KEYS)
+    require, rows = _names(given, "require", "targets"), given.get("may_fail", [])
+    left_out = _names(given, "may_be_left_out", "patterns")
     if not isinstance(rows, list):
         raise UsageError(
             f"tool.modelport.gate: may_fail is {rows!r}: give tables with routes, until and reason"
         )
-    return Policy(tuple(require), tuple(map(_exception, rows)))
+    return Policy(require, tuple(map(_exception, rows)), left_out)
+
+
+_KEYS = ("require", "may_fail", "may_be_left_out")
+
+
+def _names(given: Mapping[str, Any], key: str, of: str) -> tuple[str, ...]:
+    names = given.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"tool.modelport.gate: {key} is {names!r}: give a list of {of}")
+    return tuple(names)
 
 
 def _exception(row: Any) -> AllowedFailure:
@@ -105,7 +115,12 @@ def decided(
     new: Report, old: Report | None, policy: Policy, today: dt.date
 ) -> tuple[Exit, tuple[Change, ...]]:
     """The decision and everything behind it, worst first."""
-    found = [*_routes(new, policy, today), *_required(new, policy), *_shards(new)]
+    found = [
+        *_routes(new, old, policy, today),
+        *_required(new, policy),
+        *_shards(new),
+        *_left_out(new, policy),
+    ]
     if old is not None:
         found += _since(new, old)
         versions = new.otherwise(old)
@@ -130,7 +145,7 @@ def decided(
     return (Exit.INCONCLUSIVE if undecided else Exit.FAILED), changes
 
 
-def _routes(new: Report, policy: Policy, today: dt.date) -> Iterator[Change]:
+def _routes(new: Report, old: Report | None, policy: Policy, today: dt.date) -> Iterator[Change]:
     """What is not green, and whether it is known."""
     for key, verdicts in new.items.items():
         verdict = worst(verdicts)
@@ -140,7 +155,9 @@ def _routes(new: Report, policy: Policy, today: dt.date) -> Iterator[Change]:
                     "required", Outcome.FAILED, f"{spelled(key)}: the check parity did not run"
                 )
             continue
-        excuse = _excuse(key, verdict, policy, today)
+        before = old.items.get(key) if old else None
+        was_green = before is not None and worst(before).passed
+        excuse = _excuse(key, verdict, policy, today, was_green=was_green)
         if excuse is None:
             yield Change(
                 "regressed",
@@ -153,16 +170,19 @@ def _routes(new: Report, policy: Policy, today: dt.date) -> Iterator[Change]:
 
 
 def _excuse(
-    key: Key, verdict: Verdict, policy: Policy, today: dt.date
+    key: Key, verdict: Verdict, policy: Policy, today: dt.date, *, was_green: bool
 ) -> tuple[Outcome, str] | None:
     """Whether a route that is not green is let through, and why. Part of a run that is missing
-    never is.
+    never is; an xfail says nothing about what the last release could do.
     """
     if verdict.route.target == MISSING:
         return None
-    if "xfail" in verdict.evidence:
+    asked = "unasked" not in verdict.evidence
+    if "xfail" in verdict.evidence and asked and not was_green:
         return Outcome.PASSED, f"as its test expects: {verdict.evidence['xfail']}"
     rows = [row for row in policy.may_fail if fnmatch.fnmatchcase(key[2], row.routes)]
+    if not rows and not asked:
+        return Outcome.INCONCLUSIVE, f"and was never asked: {verdict.evidence['xfail']}"
     if not rows:
         return None
     last = max(rows, key=lambda row: row.until)
@@ -188,6 +208,20 @@ def _shards(new: Report) -> Iterator[Change]:
                 Outcome.FAILED,
                 f"this report is part {part} of {count}: merge all parts first",
             )
+
+
+def _left_out(new: Report, policy: Policy) -> Iterator[Change]:
+    """What the run knew and did not ask: not known, unless the project lets that be."""
+    unknown_keys = [
+        key
+        for key in map(spelled, new.deselected)
+        if not any(fnmatch.fnmatchcase(key, pattern) for pattern in policy.may_be_left_out)
+    ]
+    if unknown_keys:
+        shown = ", ".join(unknown_keys[:3])
+        more = f" and {len(unknown_keys) - 3} more" if len(unknown_keys) > 3 else ""
+        said = f"{shown}{more}: left out of the run; allow it with may_be_left_out, or run all"
+        yield Change("missing", Outcome.INCONCLUSIVE, said)
 
 
 def _since(new: Report, old: Report) -> Iterator[Change]:

@@ -40,6 +40,7 @@ def render(
         outcomes=[(name, outcomes[name]) for name in known],
         environment=sorted(report.environment.items()),
         changes=list(changes),
+        left_out=len(report.deselected),
     )
 
 

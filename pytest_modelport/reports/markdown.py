@@ -32,7 +32,7 @@ def render(
     lines = [
         f"## Modelport: {'passed' if good else 'not passed'}",
         "",
-        f"{len(items)} routes: {counted}",
+        f"{len(items)} routes: {counted}{_left_out(report)}",
         "",
     ]
     bad = {key: verdicts for key, verdicts in items.items() if not worst(verdicts).passed}
@@ -67,6 +67,11 @@ def render(
         ]
         lines += ["", "</details>"]
     return "\n".join(lines)
+
+
+def _left_out(report: Report) -> str:
+    count = len(report.deselected)
+    return f"; {count} more left out of the run" if count else ""
 
 
 def _cell(text: str) -> str:

@@ -40,7 +40,18 @@ def merged(reports: list[Report]) -> Report:
         for part in range(1, int(count) + 1)
         if f"{part}/{count}" not in shards
     ]
-    return Report(tuple(verdicts), environment)
+    verdicts += [
+        unheard(Outcome.ERROR, f"{_name(report, number)} has no verdicts", _name(report, number))
+        for number, report in enumerate(reports, 1)
+        if not report.verdicts and not report.deselected  # a part may have been left no model
+    ]
+    ran = {(verdict.suite, verdict.subject, verdict.route.id) for verdict in verdicts}
+    left_out = {key for report in reports for key in report.deselected} - ran
+    return Report(tuple(verdicts), environment, tuple(sorted(left_out)))
+
+
+def _name(report: Report, number: int) -> str:
+    return f"part {report.environment.get('shard', number)}"
 
 
 def _absent(part: int, count: str) -> Verdict:

@@ -8,8 +8,12 @@ import io
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from pytest_modelport.core.verdict import Outcome, Verdict, worst
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _STYLE = {
     Outcome.PASSED: "green",
@@ -35,6 +39,8 @@ def render(verdicts: Sequence[Verdict], *, width: int, color: bool) -> str:
     console.print(_table(verdicts, reasons=width >= _WIDE))
     for line in times(verdicts):
         console.print(line, highlight=False, markup=False)
+    for line in cautions(verdicts):
+        console.print(line, style="yellow" if color else "", highlight=False, markup=False)
     for line in footer(verdicts):
         console.print(line, style="yellow" if color else "", highlight=False, markup=False)
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -67,11 +73,31 @@ def _table(verdicts: Sequence[Verdict], *, reasons: bool) -> object:
             Text(used(group)),
             Text(f"{seconds:.1f} s"),
         ]
-        table.add_row(
-            *cells, *([Text("" if verdict.passed else verdict.reason)] if reasons else [])
-        )
+        table.add_row(*cells, *([_reason(verdict, group)] if reasons else []))
         previous = subject
     return table
+
+
+def _reason(verdict: Verdict, group: Sequence[Verdict]) -> Text:
+    """Why a route is not green; what to know about one that is."""
+    from rich.text import Text
+
+    return Text("; ".join(_cautions(group)) if verdict.passed else verdict.reason)
+
+
+def _cautions(group: Iterable[Verdict]) -> list[str]:
+    return list(dict.fromkeys(said for verdict in group for said in verdict.cautions))
+
+
+def cautions(verdicts: Sequence[Verdict]) -> list[str]:
+    """What to know about green routes: each thing, with how many routes it is said of."""
+    routes: dict[str, int] = {}
+    for (subject, _), group in _groups(verdicts).items():
+        if worst(group).passed:
+            for said in _cautions(group):
+                key = f"{subject}: {said}"
+                routes[key] = routes.get(key, 0) + 1
+    return [f"{said} ({count} route{'s' * (count > 1)})" for said, count in routes.items()]
 
 
 def _groups(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], list[Verdict]]:

@@ -79,7 +79,7 @@ class Budgets:
     size_mb: float | None = None
     parameters: float | None = None
     memory_mb: float | None = None
-    quality: Mapping[str, float] = field(default_factory=dict)
+    quality: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def checks(self) -> tuple[str, ...]:

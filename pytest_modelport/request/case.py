@@ -57,6 +57,8 @@ class Case:
     may cost. hooks: what of the user's runs while it is transformed. dtype: what a transform has
     cast floating point inputs to. zeros: how many weights of a pruned subject are zero. larger: the
     sample to export with where a dim that varies is 0 or 1 in the user's own, which exporters fix.
+    training: the submodules in train mode that compute otherwise there, in words. cautions: what is
+    said of every verdict, green ones too.
     """
 
     module: nn.Module
@@ -78,6 +80,8 @@ class Case:
     larger: Inputs | None = None
     dtype: str = ""
     zeros: int = 0
+    training: str = ""
+    cautions: tuple[str, ...] = ()
     hooks: Hooks = field(default_factory=Hooks)
 
     def fresh(self) -> nn.Module:

@@ -78,7 +78,11 @@ class Options:
         ),
     )
     examples: int = field(
-        default=25, metadata=_about("how many further samples the check `shapes` makes")
+        default=25,
+        metadata=_about(
+            "how many further samples the check `shapes` makes; with 0 `parity` asks about no "
+            "other values either"
+        ),
     )
     domain: str = field(
         default="finite",

@@ -18,19 +18,39 @@ else:
 _KEYS = ("environments", "gate")
 
 
-def configured(start: Path) -> Mapping[str, Any]:
-    """What the project that `start` lies in says of us: `[tool.modelport]`. Raises `UsageError`."""
-    return found_table(start)[1]
+def gate_policy(start: Path) -> Mapping[str, Any] | None:
+    """The nearest `[tool.modelport.gate]` from `start` upwards; None where there is none. A nearer
+    file that says other things of us does not hide it. Raises `UsageError`.
+    """
+    for folder in (start, *start.parents):
+        table = _table(folder / "pyproject.toml")
+        if table is not None and "gate" in _checked(folder / "pyproject.toml", table):
+            gate: Mapping[str, Any] = table["gate"]
+            if not isinstance(gate, Mapping):
+                raise UsageError(
+                    f"tool.modelport.gate in {folder / 'pyproject.toml'} is {gate!r}: give a table"
+                )
+            return gate
+    return None
 
 
 def found_table(start: Path) -> tuple[Path, dict[str, Any]]:
+    """What the project that `start` lies in says of us, `[tool.modelport]`, and its file. Raises
+    `UsageError`.
+    """
     files = (folder / "pyproject.toml" for folder in (start, *start.parents))
     file, table = next(
         ((file, table) for file in files if (table := _table(file)) is not None), (start, {})
     )
+    return file, _checked(file, table)
+
+
+def _checked(file: Path, table: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise UsageError(f"tool.modelport in {file} is {table!r}: give a table")
     for key in table.keys() - set(_KEYS):
         raise unknown(f"key of tool.modelport in {file}", key, _KEYS)
-    return file, table
+    return table
 
 
 def _table(file: Path) -> dict[str, Any] | None:

@@ -16,8 +16,10 @@ class Floors:
 
     sqnr_db: signal over error, in decibels, of each output. top1: share of rows whose largest
     element stays the same. cosine: of the worst row. kl: the most divergence between the softmax of
-    rows, in nats, on average. metric_drop: how much less the user's metric may be. size_ratio:
-    bytes that the artifact stores in tensors over those of the untransformed one.
+    rows, in nats, on average. metric_drop: how much less the user's metric may be; metric_ratio:
+    which share of it must be left (MLPerf: 0.99 of float32's). slice_db: signal over error of the
+    worst slice along any axis, by its own size. size_ratio: bytes that the artifact stores in
+    tensors over those of the untransformed one.
     """
 
     sqnr_db: float | None = None
@@ -25,6 +27,8 @@ class Floors:
     cosine: float | None = None
     kl: float | None = None
     metric_drop: float | None = None
+    metric_ratio: float | None = None
+    slice_db: float | None = None
     size_ratio: float | None = None
 
     @property
@@ -32,7 +36,7 @@ class Floors:
         """Whether both the size of errors and what they do to answers are limited: each alone has
         passed garbage.
         """
-        distribution = (self.sqnr_db, self.kl, self.metric_drop)
+        distribution = (self.sqnr_db, self.kl, self.metric_drop, self.metric_ratio)
         return any(limit is not None for limit in distribution) and (
             self.top1 is not None or self.cosine is not None
         )
@@ -56,6 +60,10 @@ FLOORS: Mapping[str, Floors] = {
 }
 #: Trained again: numbers inside are others, and only what the model is for can be compared.
 TRAINED = Floors(top1=0.95, metric_drop=0.02)
+#: The key of `quality=` that is no floor.
+CLASS_AXIS = "class_axis"
+#: From these decibels on a floor is about answers that are nearly the original's, slice by slice.
+_SLICED = 15.0
 #: A quantization whose answers lie so near the original's has changed nothing.
 NOTHING_DB = 100.0
 
@@ -78,6 +86,8 @@ def floors_for(
         floors = replace(floors, sqnr_db=None)
     if not metric:
         floors = replace(floors, metric_drop=None)
+    if floors.sqnr_db is not None and floors.sqnr_db >= _SLICED:
+        floors = replace(floors, slice_db=0.0)  # as much error as signal: nothing of it is left
     return replace(floors, **given)
 
 
@@ -98,24 +108,45 @@ def _loosest(rows: list[Floors]) -> Floors:
     )
 
 
-_NAMES = ("sqnr_db", "top1", "cosine", "kl", "metric_drop", "size_ratio")
+_NAMES = (
+    "sqnr_db",
+    "top1",
+    "cosine",
+    "kl",
+    "metric_drop",
+    "metric_ratio",
+    "slice_db",
+    "size_ratio",
+)
 
 
-def quality_of(given: Mapping[str, Any] | None) -> dict[str, float]:
-    """The user's floors: `{"sqnr_db": 20, "top1": 0.98, "metric_drop": 0.01, "size_ratio": 0.5}`.
-    Raises `UsageError`.
+def quality_of(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The user's floors: `{"sqnr_db": 20, "top1": 0.98, "metric_drop": 0.01, "size_ratio": 0.5}`,
+    and `class_axis`, the axis of class scores, of all outputs or of each by name. Raises
+    `UsageError`.
     """
     if given is not None and not isinstance(given, Mapping):
         raise UsageError(f"quality is {given!r}: give a dict such as {{'top1': 0.98}}")
     for key, value in (given or {}).items():
+        if key == CLASS_AXIS:
+            _check_axis(value)
+            continue
         if key not in _NAMES:
-            raise unknown("quality floor", key, _NAMES)
+            raise unknown("quality floor", key, (*_NAMES, CLASS_AXIS))
         if (
             isinstance(value, bool)
             or not isinstance(value, (int, float))
             or not math.isfinite(value)
         ):
             raise UsageError(f"quality {key} is {value!r}: give a number")
-        if key in ("top1", "cosine") and not 0 <= value <= 1:
+        if key in ("top1", "cosine", "metric_ratio") and not 0 <= value <= 1:
             raise UsageError(f"quality {key} is {value!r}: give a share between 0 and 1")
     return dict(given or {})
+
+
+def _check_axis(value: Any) -> None:
+    axes = list(value.values()) if isinstance(value, Mapping) else [value]
+    if not axes or not all(isinstance(axis, int) and not isinstance(axis, bool) for axis in axes):
+        raise UsageError(
+            f"quality {CLASS_AXIS} is {value!r}: give an axis, or {{'output': axis}} by name"
+        )

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _SHORT = (
     "shapes: {} of {} samples planned; for the rest: pip install 'pytest-modelport[hypothesis]'"
 )
-_LATE = "shapes: {} of {} samples tried in {:g} s (search_seconds)"
 #: So many of the first samples are asked once more after all others, in reverse: what a session
 #: remembers shows then.
 _AGAIN = 5
@@ -47,7 +46,8 @@ class Candidates:
     """Recipes that the subject answers, and its answers: to each, and to the first ones once more.
 
     asked: one recipe for each call of the reference. refused: how many it does not answer.
-    branches: how many were added because they take it another way through its code.
+    branches: how many were added because they take it another way through its code. untried: how
+    many there was no time for.
     """
 
     space: Space
@@ -56,6 +56,7 @@ class Candidates:
     reference: Reference | None
     refused: int
     branches: int = 0
+    untried: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -70,55 +71,81 @@ def candidates(workspace: Workspace, case: Case, device: str) -> Candidates:
     """
 
     def make() -> Candidates:
-        look = observe(case)
+        look = observed(workspace, case)
         space = space_for(case, look)
         wanted, notes = _wanted(space, case)
-        if not look.decides and (found := _in_one_run(workspace, case, space, wanted, device)):
-            return replace(found, notes=(*notes, *found.notes))
         further = (
             branches(space, case.search.examples * _LOOKS)
             if look.decides and case.search.replay is None
             else []
         )
-        said = answers_to(
-            case,
-            space,
-            [*wanted, *further],
-            workspace.fresh("accepted"),
-            seconds=case.search.seconds,
-            lines=bool(further),
+        found = tried(
+            workspace, case, space, wanted, further, device, decides=look.decides, repeated=True
         )
-        planned, other = (
-            said[: len(wanted)],
-            [one.recipe for one in said[len(wanted) :] if one.answers and one.lines],
-        )
-        taken = [*(one.recipe for one in planned if one.answers), *other]
-        late = (
-            (_LATE.format(len(planned), len(wanted), case.search.seconds),)
-            if len(planned) < len(wanted)
-            else ()
-        )
-        asked = again(taken)
-        reference = (
-            reference_of(workspace, case, space, asked, device, eager_only=True) if taken else None
-        )
-        refused = sum(not one.answers for one in planned)
-        return Candidates(
-            space, tuple(taken), asked, reference, refused, len(other), (*notes, *late)
-        )
+        return replace(found, notes=(*notes, *found.notes))
 
     return workspace.once(
         ("tried", case.key, device, repr(case.shapes.axes), repr(case.search)), make
     )
 
 
+def observed(workspace: Workspace, case: Case) -> Observation:
+    """What one call of the subject shows, asked once."""
+    return workspace.once(("observed", case.key), lambda: observe(case))
+
+
+def tried(
+    workspace: Workspace,
+    case: Case,
+    space: Space,
+    wanted: Sequence[Recipe],
+    further: Sequence[Recipe],
+    device: str,
+    *,
+    decides: bool,
+    repeated: bool = False,
+) -> Candidates:
+    """What the subject answers to those wanted, and to those further ones that take another way
+    through its code. decides: it looks at values. repeated: some are asked once more. Raises
+    `SubjectFailed`.
+    """
+    asked = again if repeated else tuple
+    if not decides:
+        found = _in_one_run(workspace, case, space, wanted, asked(wanted), device)
+        if found is not None:
+            return found
+    said = answers_to(
+        case,
+        space,
+        [*wanted, *further],
+        workspace.fresh("accepted"),
+        seconds=case.search.seconds,
+        lines=bool(further),
+    )
+    planned = said[: len(wanted)]
+    other = [one.recipe for one in said[len(wanted) :] if one.answers and one.lines]
+    taken = [*(one.recipe for one in planned if one.answers), *other]
+    untried = len(wanted) - len(planned)
+    calls = asked(taken)
+    reference = (
+        reference_of(workspace, case, space, calls, device, eager_only=True) if taken else None
+    )
+    refused = sum(not one.answers for one in planned)
+    return Candidates(space, tuple(taken), calls, reference, refused, len(other), untried)
+
+
 def _in_one_run(
-    workspace: Workspace, case: Case, space: Space, wanted: Sequence[Recipe], device: str
+    workspace: Workspace,
+    case: Case,
+    space: Space,
+    wanted: Sequence[Recipe],
+    planned: Sequence[Recipe],
+    device: str,
 ) -> Candidates | None:
     """All samples in one run. It says what is right for those it answers; None where there is no
-    such run: the subject dies or hangs, or may remember what it refused.
+    such run: the subject dies or hangs, or may remember what it refused. planned: those wanted, and
+    some of them again.
     """
-    planned = again(wanted)
     try:
         eager = reference_of(workspace, case, space, planned, device, within=case.search.seconds)
     except SubjectFailed:
@@ -128,9 +155,9 @@ def _in_one_run(
     begun = min(eager.asked, len(wanted))
     taken = [wanted[number] for number in eager.answered if number < begun]
     asked = tuple(planned[number] for number in eager.answered)
-    late = (_LATE.format(begun, len(wanted), case.search.seconds),) if begun < len(wanted) else ()
+    refused, untried = begun - len(taken), len(wanted) - begun
     return Candidates(
-        space, tuple(taken), asked, eager if asked else None, begun - len(taken), notes=late
+        space, tuple(taken), asked, eager if asked else None, refused, untried=untried
     )
 
 
@@ -216,9 +243,15 @@ def enlarged(case: Case) -> Case:
         [found] = answers_to(case, space, [recipe], Path(folder), seconds=case.timeout, lines=False)
     if not (small and found.answers):
         return case
-    note = f"exported with {recipe}, the sample repeated to that size: exporters fix dims of 0 or 1"
+    fixed = ", ".join(f"{name} at {space.symbols[name].traced}" for name in small)
+    caution = (
+        f"exported with {space.label(recipe)}, the sample repeated: "
+        f"an export of the sample itself would fix {fixed}"
+    )
     return replace(
-        case, larger=name_inputs(case.module, space.build(recipe)), notes=(*case.notes, note)
+        case,
+        larger=name_inputs(case.module, space.build(recipe)),
+        cautions=(*case.cautions, caution),
     )
 
 

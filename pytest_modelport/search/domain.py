@@ -26,6 +26,8 @@ SPECIALS = {
     "65520": 65520.0,
     "3e38": 3e38,
 }
+#: Kinds of values that lie far from the sample's.
+FAR = ("large", "huge", "high", "low", "wide", "wider")
 _IEEE = ("row of -inf", "huge", "all nan")
 _MASKS = ("ones", "zeros", "prefix", "random", "empty row")
 
@@ -34,10 +36,11 @@ _MASKS = ("ones", "zeros", "prefix", "random", "empty row")
 class Domain:
     """The range of one input's elements.
 
-    family: `float`, `int`, or `mask` (bools, and integers or floats that are 0 or 1). low, high:
-    inclusive; None where open. scale: the size of ordinary elements. ieee: also NaN, infinities and
-    numbers far outside the sample's. table: integers that choose from a table, or that the user has
-    bounded. only: the kinds that the user wants; empty for all.
+    family: `float`, `int`, `mask` (bools, and integers or floats that are 0 or 1), or `sorted`
+    (integers that ascend along the last axis: offsets, positions). low, high: inclusive; None where
+    open. scale: the size of ordinary elements. ieee: also NaN, infinities and numbers far outside
+    the sample's. table: integers that choose from a table, or that the user has bounded. only: the
+    kinds that the user wants; empty for all.
     """
 
     family: str
@@ -59,17 +62,18 @@ class Domain:
     def _kinds(self) -> tuple[str, ...]:
         if self.family == "mask":
             return _MASKS
+        if self.family == "sorted":
+            return ("ascending",)
         if self.family == "int":
-            huge = ("huge",) if self.ieee else ()
             return (
                 "zeros",
                 "uniform",
+                *(() if self.table else ("huge",)),
                 "max",
                 *(() if self.table else ("negative",)),
                 "ramp",
                 "ties",
                 "bounds",
-                *huge,
             )
         negative = () if self.low is not None and self.low >= 0 else ("negative",)
         return (
@@ -85,6 +89,17 @@ class Domain:
         )
 
     @property
+    def usual(self) -> tuple[str, ...]:
+        """A few of these ways, unlike each other, that any model of such inputs should take."""
+        wanted = {
+            "float": ("normal", "large", "negative"),
+            "int": ("uniform", "huge") if not self.table else ("uniform", "ramp"),
+            "mask": ("prefix", "ones"),
+            "sorted": ("ascending",),
+        }[self.family]
+        return self.only[: len(wanted)] or tuple(kind for kind in wanted if kind in self._kinds)
+
+    @property
     def rare(self) -> tuple[str, ...]:
         """Ways worth a try only where the subject looks at values: far from the sample's."""
         if self.only:
@@ -93,6 +108,7 @@ class Domain:
             "float": ("high", "low"),
             "int": () if self.table else ("wide", "wider"),
             "mask": (),
+            "sorted": ("wide",),
         }[self.family]
 
     @property
@@ -102,9 +118,8 @@ class Domain:
 
     def draw(self, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """An array of float64 or int64. Raises `KeyError` for a kind that is not among `kinds`."""
-        drawn = {"mask": _mask, "int": _integers, "float": _floats}[self.family](
-            self, kind, shape, rng
-        )
+        draws = {"mask": _mask, "int": _integers, "float": _floats, "sorted": _ascending}
+        drawn = draws[self.family](self, kind, shape, rng)
         closed = kind not in (*_IEEE, "negative", "wide", "wider", "low") and (
             self.low,
             self.high,
@@ -126,14 +141,12 @@ def domain_of(values: Array, *, rows: int | None = None, ieee: bool = False) -> 
     where it is known.
     """
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-    if values.dtype.kind == "b" or (
-        rows is None and finite.size > 1 and finite.any() and np.isin(finite, (0, 1)).all()
-    ):
+    if rows is None and _is_mask(finite):
         return Domain("mask", 0, 1, ieee=ieee)
     if values.dtype.kind in "iu":
         high = rows - 1 if rows is not None else int(finite.max(initial=1))
         return Domain(
-            "int",
+            "sorted" if rows is None and _ascends(values) else "int",
             min(0, int(finite.min(initial=0))),
             high,
             ieee=ieee and rows is None,
@@ -145,6 +158,28 @@ def domain_of(values: Array, *, rows: int | None = None, ieee: bool = False) -> 
     ):  # zeros: a first state, a mask that is added
         return Domain("float", scale=scale or 1.0, ieee=ieee)
     return Domain("float", 0.0, 1.0 if finite.max() <= 1 else None, scale or 1.0)
+
+
+def _is_mask(values: Array) -> bool:
+    """Bools; or nothing but 0 and 1, where one value alone could be anything if it is a float."""
+    ones = values.size > 1 and np.isin(values, (0, 1)).all() and values.any()
+    return values.dtype.kind == "b" or bool(ones and (values.dtype.kind != "f" or not values.all()))
+
+
+def _ascends(values: Array) -> bool:
+    """Whether integers grow along the last axis: in any other order they may be none at all."""
+    steps = np.diff(np.atleast_1d(values), axis=-1)
+    return bool(steps.size and (steps >= 0).all() and steps.any())
+
+
+def _ascending(
+    domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator
+) -> Array:
+    """From the lowest on, as offsets begin with 0."""
+    low, high = int(domain.low or 0), int(domain.high or 0) + (4 if kind == "wide" else 0)
+    drawn: Array = np.sort(rng.integers(low, high, shape, endpoint=True), axis=-1)
+    drawn[..., :1] = low
+    return drawn
 
 
 def _mask(_: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
@@ -175,7 +210,8 @@ def _integers(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.
         ),
         "ties": lambda: rng.choice(rng.integers(low, high, 2, endpoint=True), shape),
         "bounds": lambda: np.where(np.arange(count) % 2, low, high).reshape(shape),
-        "huge": lambda: rng.integers(2**31, 2**40, shape),
+        # More than float32 holds exactly, and with ieee more than 32 bits hold.
+        "huge": lambda: rng.integers(*((2**31, 2**40) if domain.ieee else (2**24, 2**26)), shape),
         "wide": lambda: rng.integers(low - 4, high + 4, shape, endpoint=True),
         "wider": lambda: rng.integers(low - 100, high + 100, shape, endpoint=True),
     }
@@ -225,11 +261,16 @@ def tensor_of(array: Array, dtype: torch.dtype) -> torch.Tensor:
 
 
 def stretched(values: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """The user's own values, repeated or cut along each axis to this shape; a new tensor."""
+    """The user's own values, repeated or cut along each axis to this shape; a new tensor. Integers
+    that ascend still do: the last one is repeated.
+    """
+    grows = values.dtype in (torch.int32, torch.int64) and _ascends(values.cpu().numpy())
     for axis, size in enumerate(shape):
         had = values.shape[axis]
         if size != had:
-            index = torch.arange(size) % had if had else torch.zeros(0, dtype=torch.long)
+            index = torch.arange(size if had else 0)
+            last = grows and axis == values.dim() - 1
+            index = index.clamp(max=had - 1) if last else index % max(had, 1)
             values = values.index_select(axis, index)
     return values.clone()
 

@@ -34,6 +34,18 @@ def plan(factors: Factors, count: int, seed: int = 0) -> list[Recipe]:
     return list(found.values())
 
 
+def together(usual: Mapping[str, Sequence[str]]) -> list[Recipe]:
+    """Every input in its first usual way at once, then each in its second, and so on, and all in
+    the first once more. usual: ways to fill each input.
+    """
+    ways = max(map(len, usual.values()), default=0)
+    rows = [
+        {f"{name}:kind": kinds[number % len(kinds)] for name, kinds in usual.items()}
+        for number in (*range(ways), 0)
+    ]
+    return [Recipe({**row, "seed": seed}) for seed, row in enumerate(rows, 1) if row]
+
+
 def alone(factors: Factors) -> Iterator[Recipe]:
     """Each option by itself: the first of every factor, then the second of every one, and so on."""
     for column in itertools.zip_longest(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
-from collections.abc import Iterator, Mapping
-from types import CodeType, FunctionType, ModuleType
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from pytest_modelport.core.sample import Sample
 from pytest_modelport.core.tensors import is_tensor, to_array
 
+#: Objects that are known by their ids, kept so that no other gets one of them.
+_KEPT: dict[int, Any] = {}
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -113,20 +118,91 @@ def _tensor(value: torch.Tensor) -> Iterator[bytes]:
 
 
 def _contents(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield repr(key).encode()
-            yield from _described(item, seen)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _described(item, seen)
-    elif isinstance(value, FunctionType):
-        yield from _function(value, seen)
-    elif isinstance(value, (type, ModuleType)) or not hasattr(value, "__dict__"):
-        yield str(getattr(value, "__qualname__", getattr(value, "__name__", ""))).encode()
+    for kinds, describe in _KINDS:
+        if isinstance(value, kinds):
+            yield from describe(value, seen)
+            return
+    if not hasattr(value, "__dict__"):
+        yield from _opaque(value, seen)
+        return
+    yield from _class(type(value), seen)
+    yield from _described(vars(value), seen)
+    yield from _described(_slots(value), seen)
+
+
+def _mapping(value: Mapping[Any, Any], seen: dict[int, Any]) -> Iterator[bytes]:
+    for key, item in value.items():
+        yield repr(key).encode()
+        yield from _described(item, seen)
+
+
+def _sequence(value: Sequence[Any], seen: dict[int, Any]) -> Iterator[bytes]:
+    for item in value:
+        yield from _described(item, seen)
+
+
+def _set(value: frozenset[Any], seen: dict[int, Any]) -> Iterator[bytes]:
+    yield from sorted(b"".join(_described(item, dict(seen))) for item in value)
+
+
+def _numpy(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
+    yield f"{value.dtype}{value.shape}".encode()
+    if value.dtype == object:
+        yield from _sequence(value.ravel().tolist(), seen)
     else:
+        yield value.tobytes()
+
+
+def _method(value: MethodType, seen: dict[int, Any]) -> Iterator[bytes]:
+    yield from _described(value.__func__, seen)
+    yield from _bound(value.__self__, seen)
+
+
+def _partial(value: functools.partial[Any], seen: dict[int, Any]) -> Iterator[bytes]:
+    yield from _described([value.func, value.args, value.keywords], seen)
+
+
+def _referred(value: weakref.ReferenceType[Any], seen: dict[int, Any]) -> Iterator[bytes]:
+    yield from _described(value(), seen)
+
+
+def _plain(value: Any, _: dict[int, Any]) -> Iterator[bytes]:
+    """What its name and its repr say everything about."""
+    yield f"{getattr(value, '__module__', '')}.{value!r}".encode()
+
+
+def _bound(owner: Any, seen: dict[int, Any]) -> Iterator[bytes]:
+    """What a method belongs to; a module of a model's own is visited by path, another is not."""
+    if isinstance(owner, nn.Module):
+        yield from _class(type(owner), seen)
+        yield from _described(dict(owner.state_dict()), seen)
+    else:
+        yield from _described(owner, seen)
+
+
+def _slots(value: Any) -> dict[str, Any]:
+    names = (name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ()))
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+
+
+def _opaque(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
+    """An object without attributes that Python shows: by how it is pickled, else by itself alone:
+    what cannot be described is taken for another thing each time.
+    """
+    if slots := _slots(value):
         yield from _class(type(value), seen)
-        yield from _described(vars(value), seen)
+        yield from _described(slots, seen)
+        return
+    try:
+        parts = value.__reduce_ex__(2)
+    except (AttributeError, RuntimeError, TypeError, ValueError):
+        yield f"{id(_KEPT.setdefault(id(value), value))}".encode()
+        return
+    if isinstance(parts, str):
+        yield parts.encode()
+        return
+    items = (list(part) for part in parts[3:5] if part is not None)
+    yield from _described([*parts[1:3], *items], seen)
 
 
 def _function(value: FunctionType, seen: dict[int, Any]) -> Iterator[bytes]:
@@ -135,3 +211,17 @@ def _function(value: FunctionType, seen: dict[int, Any]) -> Iterator[bytes]:
     yield from _described([value.__defaults__, value.__kwdefaults__], seen)
     used = inspect.getclosurevars(value)
     yield from _described({**used.nonlocals, **used.globals}, seen)
+
+
+_KINDS: Sequence[tuple[Any, Callable[..., Iterator[bytes]]]] = (
+    (Mapping, _mapping),
+    ((list, tuple), _sequence),
+    ((set, frozenset), _set),
+    ((np.ndarray, np.generic), _numpy),
+    (FunctionType, _function),
+    (MethodType, _method),
+    (functools.partial, _partial),
+    (weakref.ReferenceType, _referred),
+    ((type, ModuleType, BuiltinFunctionType, range, slice), _plain),
+    ((torch.dtype, torch.device, torch.memory_format, torch.layout), _plain),
+)

@@ -18,8 +18,8 @@ def paths(module: nn.Module) -> dict[int, str]:
     return {id(part): path or type(module).__name__ for path, part in module.named_modules()}
 
 
-def modes(module: nn.Module) -> tuple[str, ...]:
-    """Notes on submodules left in train mode that compute differently there."""
+def training(module: nn.Module) -> str:
+    """The submodules left in train mode that compute differently there, in words."""
     sensitive = [
         path or type(module).__name__
         for path, part in module.named_modules()
@@ -29,12 +29,8 @@ def modes(module: nn.Module) -> tuple[str, ...]:
             or _rnn_dropout(part)
         )
     ]
-    if sensitive:
-        shown = ", ".join(sensitive[:3]) + (
-            f" and {len(sensitive) - 3} more" if len(sensitive) > 3 else ""
-        )
-        return (f"the model is verified in train mode, as it was given: {shown}",)
-    return ()
+    more = f" and {len(sensitive) - 3} more" if len(sensitive) > 3 else ""
+    return ", ".join(sensitive[:3]) + more
 
 
 def _rnn_dropout(part: nn.Module) -> bool:
@@ -55,6 +51,12 @@ def outside(module: nn.Module) -> tuple[str, ...]:
         ]
         found += [f"{path}.{key}".lstrip(".") for key in (*plain, *passing)]
     return tuple(found)
+
+
+def dtypes(module: nn.Module) -> set[str]:
+    """The dtypes of everything it stores, as torch names them without the prefix."""
+    tensors = (*module.parameters(), *module.buffers())
+    return {str(tensor.dtype).removeprefix("torch.") for tensor in tensors}
 
 
 def placed(module: nn.Module, device: str) -> nn.Module:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +13,7 @@ from pytest_modelport.backends import registry
 from pytest_modelport.backends.result_faults import inspected_faults
 from pytest_modelport.cleanroom.workspace import Workspace
 from pytest_modelport.core import artifact
+from pytest_modelport.core.arrays import Array
 from pytest_modelport.core.artifact import Artifact, Manifest
 from pytest_modelport.core.cause import describe
 from pytest_modelport.core.verdict import Outcome, Stage
@@ -19,6 +23,8 @@ from pytest_modelport.request.case import Case
 from pytest_modelport.workbench.safety import dangers
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from pytest_modelport.reference.reference import Reference
 
 
@@ -65,6 +71,45 @@ def brought(
         notes=(f"this file was proven, nothing was exported: {path}",),
     )
     return artifact.seal(folder, manifest)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A brought file whose numbers are rounded, as nobody has told us. said: how it was recognised.
+    floors: the row of `quality_floors.FLOORS` that it is held to.
+    """
+
+    said: str
+    floors: str
+
+
+#: Integers of eight bits and less, and floats of sixteen.
+_INTEGERS, _HALVES = ("int8", "uint8", "int4", "uint4"), ("float16", "bfloat16")
+#: Fewer elements are a table of something, not weights.
+_WEIGHTS = 16
+
+
+def quantized(
+    artifact: Artifact, module: nn.Module, constants: Sequence[tuple[str, Array]]
+) -> Quantized | None:
+    """What a file's tensors say of how it was made, beside the dtypes of the model's own."""
+    from pytest_modelport.subject.modules import dtypes
+
+    own = dtypes(module)
+    rounds = getattr(registry.format_(artifact.manifest.format), "rounds_activations", None)
+    activations = rounds is not None and rounds(artifact.folder)
+    large = [(name, array) for name, array in constants if math.prod(array.shape) >= _WEIGHTS]
+    for kinds in (_INTEGERS, _HALVES):
+        found = [(name, array) for name, array in large if array.dtype in kinds]
+        if not found or own & {array.dtype for _, array in found}:
+            continue
+        name, array = found[0]
+        kind = "int8_static" if activations else "int8_weight"
+        return Quantized(
+            f"quantized elsewhere: '{name}' is {array.described}",
+            kind if kinds == _INTEGERS else "fp16" if array.dtype == "float16" else "bf16",
+        )
+    return None
 
 
 def _refuse(dangers: list[str]) -> None:

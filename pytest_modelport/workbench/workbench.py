@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from pytest_modelport.backends import registry
+from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.cleanroom.workspace import Workspace
 from pytest_modelport.compare.fidelity import fidelity_of
 from pytest_modelport.compare.judge import within_steps
@@ -28,6 +29,7 @@ from pytest_modelport.reference.reference import Reference
 from pytest_modelport.request.case import Case
 from pytest_modelport.request.tolerance import Tolerance
 from pytest_modelport.workbench import brought, export
+from pytest_modelport.workbench.brought import Quantized
 from pytest_modelport.workbench.feeds import feed
 from pytest_modelport.workbench.sessions import Opened, Session, Sessions, options_for
 from pytest_modelport.workbench.shared_answers import eager_answers, reference_answers
@@ -61,12 +63,31 @@ class Workbench:
 
     @property
     def reshaped(self) -> bool:
-        """Whether a transform of the file may have changed answers."""
-        return any(transform.on_file and transform.lossy for transform in self.transforms)
+        """Whether something that was done to the file may have changed answers."""
+        lossy = any(transform.on_file and transform.lossy for transform in self.transforms)
+        return lossy or (self.quantized is not None and not self.case.tolerance.fixed)
+
+    @cached_property
+    def quantized(self) -> Quantized | None:
+        """How a file that the user brings rounds its numbers; None where it does not."""
+        case = self.case
+        if case.artifact is None or registry.format_(self.format).constants is None:
+            return None
+
+        def look() -> Quantized | None:
+            try:
+                return brought.quantized(self.artifact, case.module, self.constants())
+            except RoomEnded:  # what cannot be read is judged as any file is
+                return None
+
+        key = ("quantized", str(case.artifact), case.key, self.format)
+        return self.workspace.once(key, look)
 
     @cached_property
     def exported(self) -> Workbench:
-        """The same route without transforms of the file."""
+        """The same route without transforms of the file; a file that is brought is as it is."""
+        if self.case.artifact is not None:
+            return self
         return self._without(lambda transform: transform.on_file)
 
     @cached_property
@@ -142,19 +163,22 @@ class Workbench:
         its notes.
         """
         artifact, reference = self.progress.artifact, self.progress.reference
+        cautions = (*self.case.cautions, *(artifact.manifest.frozen if artifact else ()))
         every_note = (
+            *cautions,
             *self.case.notes,
             *(reference.notes if reference else ()),
             *(artifact.manifest.notes if artifact else ()),
             *notes,
         )
+        said = {"cautions": list(cautions)} if cautions else {}
         return Verdict(
             self.route,
             check,
             stage,
             outcome,
             reason,
-            {**self.place, **(evidence or {})},
+            {**self.place, **said, **(evidence or {})},
             tuple(dict.fromkeys(every_note)),
             subject=self.case.name,
         )

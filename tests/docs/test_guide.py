@@ -67,13 +67,14 @@ def test_the_environment_is_one_that_modelport_reads(tmp_path):
 
 def test_the_policy_is_one_that_modelport_reads(tmp_path):
     from pytest_modelport.reports.gate import policy_of
-    from pytest_modelport.request.project import configured
+    from pytest_modelport.request.project import gate_policy
 
     (block,) = blocks(GUIDE / "release.md", "toml")
     (tmp_path / "pyproject.toml").write_text(block.text)
-    policy = policy_of(configured(tmp_path)["gate"])
+    policy = policy_of(gate_policy(tmp_path))
     assert policy.require == ("onnx",)
     assert policy.may_fail[0].routes == "tvm*"
+    assert policy.may_be_left_out == ("tests/nightly/*",)
 
 
 def test_the_gates_commands(tmp_path):

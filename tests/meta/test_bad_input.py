@@ -135,7 +135,7 @@ def test_train_mode_state_and_randomness_are_noted_with_the_submodule(prove):
     model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5)).train()
     report = prove(["torch_export"], model, X)
     assert report.verdicts[0].outcome is Outcome.PASSED, report
-    assert "verified in train mode, as it was given: 1, 2" in notes(report)
+    assert "the model is in train mode, as it was given: 1, 2" in notes(report)
     assert "the model keeps state: buffer 1." in notes(report)
     assert "the model draws random numbers: bernoulli_ in 2" in notes(report)
     assert model.training

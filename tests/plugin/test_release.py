@@ -296,7 +296,8 @@ def test_not_run(modelport): pass
         "test_expected": "error",
         "test_not_run": "error",
     }
-    assert main(["gate", "all.json"]) == 0
+    assert main(["gate", "all.json"]) == 3
+    assert "test_not_run onnx-cpu is error, and was never asked: " in capsys.readouterr().out
     (pytester.path / "pyproject.toml").write_text('[tool.modelport.gate]\nrequire = ["onnx"]\n')
     assert main(["gate", "all.json", "--write", "page.html"]) == 1
     assert "<title>Modelport: not passed" in (pytester.path / "page.html").read_text()
@@ -372,18 +373,24 @@ def test_on_github_the_run_is_summarised_and_failures_annotated(run, pytester, m
     )
 
 
+THREE = (
+    SUITE
+    + """
+@pytest.mark.portable(targets=["torchscript"])
+def test_second(modelport):
+    modelport(nn.ReLU(), torch.ones(3, 4))
+
+@pytest.mark.portable(targets=["torchscript"])
+def test_third(modelport):
+    modelport(nn.Tanh(), torch.ones(3, 4))
+"""
+)
+
+
 def test_parts_of_a_run_are_merged_in_any_order_and_a_missing_one_is_red(run, pytester, capsys):
-    run(
-        SUITE, "--modelport-report=1.json", "--modelport-shard=1/3", "-k", "torchscript"
-    ).assert_outcomes(passed=1, deselected=1)
-    run(
-        SUITE, "--modelport-report=2.json", "--modelport-shard=2/3", "-k", "torch_export"
-    ).assert_outcomes(passed=1, deselected=1)
-    run(
-        SUITE.replace("test_sound", "test_other"),
-        "--modelport-report=3.json",
-        "--modelport-shard=3/3",
-    ).assert_outcomes(passed=2)
+    for part, (passed, left) in enumerate([(1, 3), (2, 2), (1, 3)], 1):
+        options = f"--modelport-report={part}.json", f"--modelport-shard={part}/3"
+        run(THREE, *options).assert_outcomes(passed=passed, deselected=left)
     assert main(["gate", "1.json"]) == 1
     assert "this report is part 1 of 3" in capsys.readouterr().out
     assert main(["merge", "all.json", "1.json", "2.json", "3.json"]) == 0
@@ -394,6 +401,78 @@ def test_parts_of_a_run_are_merged_in_any_order_and_a_missing_one_is_red(run, py
     assert main(["gate", "some.json"]) == 1
     assert "part 2 of 3 of the run is missing" in capsys.readouterr().out
     assert main(["merge", "twice.json", "1.json", "1.json"]) == 2
+
+
+def test_a_part_that_no_model_is_left_for_is_no_fault(run):
+    for part in (1, 2):
+        options = f"--modelport-report={part}.json", f"--modelport-shard={part}/2"
+        assert run(SUITE, *options).ret == 0
+    assert main(["merge", "all.json", "1.json", "2.json"]) == 0
+    assert main(["gate", "all.json"]) == 0
+
+
+@pytest.mark.parametrize(
+    "options", [("-k", "torch_export"), ("--targets=torch_export",), ("--deselect=test_it.py",)]
+)
+def test_what_a_run_leaves_out_is_not_known(run, options, capsys):
+    run(SUITE, "--modelport-report=part.json", "--modelport-report=part.md", *options)
+    assert main(["gate", "part.json", "--write", "page.html"]) == 3
+    assert "test_sound torchscript-cpu" in capsys.readouterr().out
+    assert "more left out of the run" in Path("part.md").read_text()
+    assert "more were left out of the run" in Path("page.html").read_text()
+
+
+def test_a_file_that_a_conftest_leaves_out_is_not_known(run, pytester, capsys):
+    (pytester.path / "test_other.py").write_text(SUITE)
+    run(SUITE, "--modelport-report=r.json", conftest='collect_ignore = ["test_other.py"]')
+    assert main(["gate", "r.json"]) == 3
+    assert "test_other.py::the whole file" in capsys.readouterr().out
+
+
+def test_a_run_that_says_it_ended_well_and_left_tests_unasked_is_red(run, pytester):
+    body = (
+        SUITE
+        + """
+@pytest.mark.portable(targets=["torchscript"])
+def test_end(modelport):
+    pytest.exit("enough", returncode=0)
+
+@pytest.mark.portable(targets=["torchscript"])
+def test_later(modelport):
+    modelport(nn.ReLU(), torch.ones(3))
+"""
+    )
+    result = run(body, "--modelport-report=r.json", inline=False)
+    assert result.ret == 1
+    assert main(["gate", "r.json"]) == 1
+    said = (pytester.path / "r.json").read_text()
+    assert "torchscript-cpu was selected and never asked: it has no verdict" in said
+
+
+def test_a_report_of_a_former_run_is_gone_when_this_one_does_not_begin(run, pytester):
+    run(SUITE, "--modelport-report=r.json").assert_outcomes(passed=2)
+    result = run(SUITE, "--modelport-report=r.json", "--no-such-option", inline=False)
+    assert result.ret == 4
+    assert not (pytester.path / "r.json").exists()
+
+
+def test_a_damaged_baseline_is_not_compared_with(run, made, pytester, capsys):
+    shutil.copytree(made, pytester.path / "old")
+    assert main(["gate", str(made), "--baseline", "old"]) == 0
+    next((pytester.path / "old").rglob("model.pt")).write_bytes(b"")
+    assert main(["gate", str(made), "--baseline", "old"]) == 1
+    assert "is not the file that was verified" in capsys.readouterr().out
+
+
+def test_a_nearer_pyproject_does_not_hide_the_policy(run, made, pytester, monkeypatch):
+    inner = pytester.path / "inner"
+    inner.mkdir()
+    (pytester.path / "pyproject.toml").write_text('[tool.modelport.gate]\nrequire = ["onnx"]\n')
+    (inner / "pyproject.toml").write_text(
+        '[tool.modelport.environments]\nold = ["onnxruntime==1.20.1"]\n'
+    )
+    monkeypatch.chdir(inner)
+    assert main(["gate", str(made)]) == 1
 
 
 def test_tests_that_fail_or_are_skipped_around_their_ports_are_in_the_report(run, pytester):

@@ -21,6 +21,7 @@ CALL = "named"
 OPTIONS = {"opset": int, "optimize": bool, "external_data": bool, "value_info": bool, "debug": bool}
 _ENTRY = "model.onnx"
 constants, inspect = onnx_files.constants, onnx_files.inspect
+rounds_activations, settings = onnx_files.rounds_activations, onnx_files.settings
 
 
 def export(request: ExportRequest) -> Exported:

@@ -16,6 +16,7 @@ CALL = "named"
 OPTIONS = {"opset": int, "constant_folding": bool}
 _ENTRY = "model.onnx"
 constants, inspect = onnx_files.constants, onnx_files.inspect
+rounds_activations, settings = onnx_files.rounds_activations, onnx_files.settings
 
 
 def export(request: ExportRequest) -> Exported:

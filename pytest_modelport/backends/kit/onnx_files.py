@@ -128,6 +128,56 @@ def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:
         yield from _node_constants(function.node)
 
 
+#: Attributes that a model sets and that answers may hardly show.
+_SETTINGS = ("epsilon", "approximate")
+
+
+def settings(folder: Path, manifest: Manifest) -> Iterator[tuple[str, float | str]]:
+    """What operators of a file are set to, with what and where: `epsilon of LayerNormalization
+    'node_3'`; numbers that are added to a variance among them.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load(folder / manifest.entry, load_external_data=False).graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.name in _SETTINGS:
+                value = onnx.helper.get_attribute_value(attribute)
+                said = f"{attribute.name} of {node.op_type} '{node.name}'"
+                yield said, value.decode() if isinstance(value, bytes) else float(value)
+    single = {
+        tensor.name: float(numpy_helper.to_array(tensor).reshape(-1)[0])
+        for tensor in graph.initializer
+        if list(tensor.dims) in ([], [1]) and tensor.data_type == onnx.TensorProto.FLOAT
+    }
+    for node in graph.node:
+        if node.op_type == "Add":
+            yield from (
+                (f"the number added in '{node.name}'", single[name])
+                for name in node.input
+                if _TINIEST < single.get(name, 0.0) < _SMALL
+            )
+
+
+#: An epsilon is a number between these.
+_TINIEST, _SMALL = 1e-13, 1e-3
+#: Operators that round values while a file runs.
+_ROUNDING = {"QuantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"}
+
+
+def rounds_activations(folder: Path) -> bool:
+    """Whether a file rounds values while it runs, and not only the weights that it stores."""
+    import onnx
+
+    found = {
+        node.op_type
+        for path in folder.glob("*.onnx")
+        for node in onnx.load(path, load_external_data=False).graph.node
+    }
+    return bool(found & _ROUNDING) or any(name.startswith("QLinear") for name in found)
+
+
 def _graph_constants(graph: onnx.GraphProto) -> Iterator[tuple[str, Array]]:
     from onnx import numpy_helper
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_modelport.core.arrays import Array
-from pytest_modelport.core.artifact import Manifest, TensorSpec
+from pytest_modelport.core.artifact import TRACED, Manifest, TensorSpec
 
 #: freeze: `torch.jit.freeze`; optimize: `torch.jit.optimize_for_inference`, which freezes too.
 #: debug: keep lines and paths.
@@ -73,7 +73,7 @@ def frozen(caught: Iterable[warnings.WarningMessage]) -> tuple[str, ...]:
 
 def _said(warning: warnings.WarningMessage) -> str:
     text = str(warning.message).partition(". ")[0].strip().splitlines()[0]
-    return f"traced at {warning.filename}:{warning.lineno}: {text}"
+    return f"{TRACED}{warning.filename}:{warning.lineno}: {text}"
 
 
 def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:

@@ -103,7 +103,7 @@ def test_verify_says_what_is_wrong_and_how_to_repeat_it(here, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("cannot export: GuardOnDataDependentSymNode")
     assert "rerun      modelport verify models_of_cli:branch --targets torch_export" in printed
-    assert "2 routes: 1 unsupported, 1 passed" in printed
+    assert "2 routes: 1 unsupported, 1 failed" in printed
 
 
 def test_dims_that_the_model_lets_vary_are_varied_when_asked(here, capsys):

@@ -107,7 +107,7 @@ def test_values_that_are_no_rows_have_no_classes():
 
 def test_a_chain_has_the_loosest_floors_of_its_steps():
     floors = floors_for(["fp16", "int8_static"], metric=False, trained=False, given={})
-    assert floors == Floors(sqnr_db=20, top1=0.98, size_ratio=0.95)
+    assert floors == Floors(sqnr_db=20, top1=0.98, slice_db=0.0, size_ratio=0.95)
 
 
 def test_an_exact_step_asks_nothing_more_of_a_chain():

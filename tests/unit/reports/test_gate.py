@@ -247,3 +247,59 @@ def test_parts_of_two_runs_are_not_merged():
 def test_the_policy_is_nothing_by_default():
     assert policy_of({}) == Policy()
     assert replace(Policy(), require=("onnx",)).require == ("onnx",)
+
+
+def left_out(*keys, **policy):
+    new = replace(report(verdict()), deselected=keys)
+    return decide(new, **policy)
+
+
+def test_what_a_run_left_out_is_not_known():
+    code, said = left_out(("test_it.py", "test_net", "tvm-cpu"))
+    assert code is Exit.INCONCLUSIVE
+    assert said == [
+        "missing: test_it.py::test_net tvm-cpu: left out of the run; "
+        "allow it with may_be_left_out, or run all"
+    ]
+
+
+def test_a_policy_names_what_may_be_left_out():
+    key = ("slow/test_it.py", "test_net", "tvm-cpu")
+    assert left_out(key, may_be_left_out=["slow/*"])[0] is Exit.PASSED
+    assert left_out(key, may_be_left_out=["fast/*"])[0] is Exit.INCONCLUSIVE
+    with pytest.raises(UsageError, match="may_be_left_out is 'slow': give a list"):
+        policy_of({"may_be_left_out": "slow"})
+
+
+def test_an_xfail_does_not_excuse_what_the_last_release_could_do():
+    now = report(verdict(outcome=Outcome.FAILED, xfail="later"), verdict("tvm"))
+    assert decide(now, report(verdict(outcome=Outcome.FAILED), verdict("tvm")))[0] is Exit.PASSED
+    assert decide(now, report(verdict(), verdict("tvm")))[0] is Exit.FAILED
+    excused = [{"routes": "onnx*", "until": "2026-12-31", "reason": "known"}]
+    assert decide(now, report(verdict(), verdict("tvm")), may_fail=excused)[0] is Exit.PASSED
+
+
+def test_an_expected_failure_that_was_never_asked_is_not_known():
+    never = verdict(outcome=Outcome.ERROR, check="test", xfail="later", unasked=True)
+    assert decide(report(never, verdict("tvm")))[0] is Exit.INCONCLUSIVE
+
+
+def test_what_one_part_left_out_and_another_ran_is_there():
+    key = ("test_it.py", "test_net", "onnx-cpu")
+    parts = [
+        replace(report(verdict("tvm"), shard="1/2"), deselected=(key,)),
+        report(verdict(), shard="2/2"),
+    ]
+    assert merged(parts).deselected == ()
+    assert merged(parts[:1]).deselected == (key,)
+
+
+def test_a_part_without_verdicts_is_an_error():
+    made = merged([report(verdict(), shard="1/2"), report(shard="2/2")])
+    assert not made.passed
+    assert decide(made)[0] is Exit.FAILED
+
+
+def test_what_was_left_out_is_in_the_file():
+    new = replace(report(verdict()), deselected=(("a.py", "b", "c"),))
+    assert Report.from_json(new.to_json()) == new

@@ -11,7 +11,7 @@ from fixtures import traits
 from pytest_modelport import Sample, UsageError
 from pytest_modelport.subject.identity import fingerprint
 from pytest_modelport.subject.inputs import name_inputs
-from pytest_modelport.subject.modules import modes
+from pytest_modelport.subject.modules import training
 
 
 class Net(nn.Module):
@@ -65,13 +65,11 @@ def test_inputs_that_cannot_be_used_are_refused(sample, message):
 
 
 def test_train_mode_is_noted_where_it_matters():
-    assert modes(nn.Sequential(nn.Linear(2, 2), nn.ReLU()).train()) == ()
-    assert modes(nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2)).eval()) == ()
-    (note,) = modes(nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.BatchNorm1d(2)).train())
-    assert "train mode" in note
-    assert "1, 2" in note
-    (note,) = modes(nn.ModuleList([nn.Dropout() for _ in range(5)]))
-    assert note.endswith("and 2 more")
+    assert training(nn.Sequential(nn.Linear(2, 2), nn.ReLU()).train()) == ""
+    assert training(nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2)).eval()) == ""
+    mixed = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.BatchNorm1d(2)).train()
+    assert training(mixed) == "1, 2"
+    assert training(nn.ModuleList([nn.Dropout() for _ in range(5)])).endswith("and 2 more")
 
 
 def make(source: str) -> nn.Module:

@@ -120,6 +120,6 @@ def test_a_sample_of_one_is_exported_as_two(prove, target, dim):
     )
     assert report.passed, report
     assert any(
-        note.startswith("exported with {") and "exporters fix dims" in note
-        for note in report.verdicts[0].notes
+        caution.startswith("exported with ") and "would fix" in caution
+        for caution in report.verdicts[0].cautions
     )

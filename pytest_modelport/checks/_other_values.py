@@ -1,0 +1,128 @@
+"""Other values than the user's: a port that stores its sample's answers, or reads them off once, is
+right at that sample only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pytest_modelport.checks._answers import PortAnswer
+from pytest_modelport.checks._counterexample import counterexample
+from pytest_modelport.checks._shape_trial import Noises, Trial, judged
+from pytest_modelport.core.verdict import Outcome, Verdict
+from pytest_modelport.isolation.stops import SubjectFailed
+from pytest_modelport.reference.reference import Reference
+from pytest_modelport.request.recipes import Recipe
+from pytest_modelport.search.candidates import Candidates, reference_of
+from pytest_modelport.search.domain import FAR
+from pytest_modelport.search.variations import variations
+from pytest_modelport.workbench.workbench import Workbench
+
+#: Evaluations of the noise around the subject's answers, made once for all routes, and the share of
+#: the allowance that must do for them.
+_LOOKS = ((3, 0.5),)
+
+
+@dataclass(frozen=True)
+class OtherValues:
+    """Samples with other values, and what the subject answers to them."""
+
+    seen: Candidates
+    reference: Reference
+
+
+def other_values(workbench: Workbench) -> OtherValues | str:
+    """The samples to ask a port about beside the user's own, or why there are none."""
+    case = workbench.case
+    if not case.search.examples:
+        return "examples=0"
+    try:
+        found = variations(workbench.workspace, case, workbench.route.device)
+    except SubjectFailed as failure:
+        return f"the model fails at them: {failure.end(case.timeout).reason}"
+    if found.reference is None:
+        refused = f"the model refuses all {found.refused} that were tried"
+        return refused if found.refused else "nothing about its inputs can vary"
+    if not (workbench.transforms or workbench.quantized):
+        return OtherValues(found, found.reference)
+    near = [number for number, recipe in enumerate(found.asked) if not _far(recipe)]
+    if not near:
+        return "none near the sample's, and a transform was calibrated for no others"
+    asked = tuple(found.asked[number] for number in near)
+    return OtherValues(replace(found, recipes=asked, asked=asked), found.reference.only(near))
+
+
+def _far(recipe: Recipe) -> bool:
+    """Whether values lie far from the sample's: rounded numbers may not reach there."""
+    return any(key.endswith(":kind") and kind in FAR for key, kind in recipe.items())
+
+
+def unvaried(workbench: Workbench, why: str, verdict: Verdict) -> Verdict:
+    """The verdict on the user's samples where no others were asked: worth less, and nothing where
+    a tracer says that it froze one of their values.
+    """
+    caution = f"no other values than the sample's were tried: {why}"
+    cautions = [*verdict.cautions, caution]
+    found = replace(
+        verdict,
+        evidence={**verdict.evidence, "cautions": cautions},
+        notes=(*verdict.notes, caution),
+    )
+    frozen = workbench.artifact.manifest.frozen
+    if not frozen:
+        return found
+    reason = f"{caution}, and the tracer froze some of them ({frozen[0]})"
+    return replace(found, outcome=Outcome.INCONCLUSIVE, reason=reason)
+
+
+def judged_at(
+    workbench: Workbench, others: OtherValues, answers: Sequence[PortAnswer], verdict: Verdict
+) -> Verdict:
+    """The verdict on the user's samples, with what the port answers at others."""
+    seen = others.seen
+    noises = _noises(workbench, others)
+    trial = judged(workbench, seen.asked, others.reference, answers, noises, "parity")
+    if trial.wrong:
+        return counterexample(workbench, seen, trial, "parity")
+    decided = len(answers) - len(trial.undecided) - len(trial.unjudged)
+    figures = {
+        "samples": decided,
+        "refused": seen.refused,
+        "undecided": [str(recipe) for recipe in trial.undecided],
+        "unjudged": [str(recipe) for recipe in trial.unjudged],
+    }
+    evidence = {**verdict.evidence, "other_values": figures}
+    if decided:
+        reason = f"{verdict.reason}, {decided} with other values"
+        return replace(verdict, reason=reason, evidence=evidence)
+    return replace(
+        verdict, outcome=Outcome.INCONCLUSIVE, reason=_nothing(workbench, trial), evidence=evidence
+    )
+
+
+def _nothing(workbench: Workbench, trial: Trial) -> str:
+    """Why no other value says anything."""
+    if trial.undecided and trial.judgement:
+        count = len(trial.undecided)
+        return f"at {count} samples with other values: {trial.judgement.verdict().reason}"
+    seconds = f"{workbench.case.search.seconds:g} s (search_seconds)"
+    return f"no sample with other values was asked and judged in {seconds}"
+
+
+def _noises(workbench: Workbench, others: OtherValues) -> Noises:
+    """Made once for all routes of the subject."""
+    case, device, workspace = workbench.case, workbench.route.device, workbench.workspace
+    seen, eager = others.seen, others.reference
+
+    def around(numbers: Sequence[int], evaluations: int) -> Reference:
+        key = ("noise at other values", case.key, device, repr(case.search), evaluations)
+        made = workspace.once(key, lambda: eager.around_eager(range(len(eager.steps)), evaluations))
+        return made.only(numbers)
+
+    def full(numbers: Sequence[int]) -> Reference:
+        some = [seen.asked[number] for number in numbers]
+        key = ("reference at other values", case.key, device, repr(case.search), str(some))
+        return workspace.once(key, lambda: reference_of(workspace, case, seen.space, some, device))
+
+    return Noises(around, full, _LOOKS)
