@@ -7,11 +7,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from pytest_modelport.checks._answers import PortAnswer
 from pytest_modelport.checks._counterexample import counterexample
 from pytest_modelport.checks._shape_trial import Noises, Trial, judged
 from pytest_modelport.core.verdict import Outcome, Verdict
 from pytest_modelport.isolation.stops import SubjectFailed
+from pytest_modelport.reference.expected import ExpectedCall
 from pytest_modelport.reference.reference import Reference
 from pytest_modelport.request.recipes import Recipe
 from pytest_modelport.search.candidates import Candidates, reference_of
@@ -44,13 +47,33 @@ def other_values(workbench: Workbench) -> OtherValues | str:
     if found.reference is None:
         refused = f"the model refuses all {found.refused} that were tried"
         return refused if found.refused else "nothing about its inputs can vary"
-    if not (workbench.transforms or workbench.quantized):
-        return OtherValues(found, found.reference)
-    near = [number for number, recipe in enumerate(found.asked) if not _far(recipe)]
-    if not near:
-        return "none near the sample's, and a transform was calibrated for no others"
-    asked = tuple(found.asked[number] for number in near)
-    return OtherValues(replace(found, recipes=asked, asked=asked), found.reference.only(near))
+    numbers = _usable(workbench, found, found.reference)
+    if not numbers:
+        return "none that the model and its transforms are made for"
+    asked = tuple(found.asked[number] for number in numbers)
+    return OtherValues(replace(found, recipes=asked, asked=asked), found.reference.only(numbers))
+
+
+def _usable(workbench: Workbench, found: Candidates, reference: Reference) -> list[int]:
+    """Which samples say something: not those where the model itself overflows and does not at the
+    user's, nor, behind a transform, those that it was not calibrated for.
+    """
+    numbers = range(len(found.asked))
+    if reference.changes:
+        return list(numbers)  # each answer depends on those before
+    rounded = bool(workbench.transforms or workbench.quantized)
+    finite = all(map(_finite, workbench.reference.steps))
+    return [
+        number
+        for number in numbers
+        if not (rounded and _far(found.asked[number]))
+        and (_finite(reference.steps[number]) or not finite)
+    ]
+
+
+def _finite(step: ExpectedCall) -> bool:
+    floats = (item.eager.numpy() for item in step.outputs if not item.exact)
+    return all(bool(np.isfinite(values).all()) for values in floats)
 
 
 def _far(recipe: Recipe) -> bool:

@@ -123,6 +123,18 @@ def test_a_model_that_refuses_every_other_value_says_so(prove):
         assert verdict.outcome is Outcome.UNSUPPORTED
 
 
+def test_values_at_which_the_model_itself_overflows_say_nothing(prove):
+    class Soft(nn.Module):
+        """Its own formula, which runtimes replace by a better one."""
+
+        def forward(self, x):
+            return torch.log(1 + torch.exp(x))
+
+    verdict = prove(["torchscript"], Soft(), 3 * X, checks=("parity",)).verdicts[0]
+    assert verdict.passed, verdict.reason
+    assert verdict.reason.endswith("3 with other values")
+
+
 def test_offsets_ascend_in_every_sample(prove):
     class Bag(nn.Module):
         def __init__(self) -> None:
