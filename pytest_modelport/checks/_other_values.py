@@ -118,7 +118,10 @@ def judged_at(
     evidence = {**verdict.evidence, "other_values": figures}
     if decided:
         reason = f"{verdict.reason}, {decided} with other values"
-        return replace(verdict, reason=reason, evidence=evidence)
+        left = len(trial.undecided) + len(trial.unjudged)
+        undecided = (f"{left} more with other values could not be decided",) if left else ()
+        notes = (*verdict.notes, *trial.notes, *undecided)
+        return replace(verdict, reason=reason, evidence=evidence, notes=notes)
     return replace(
         verdict, outcome=Outcome.INCONCLUSIVE, reason=_nothing(workbench, trial), evidence=evidence
     )

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_modelport.core.errors import UsageError, unknown
+
 Values = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
@@ -75,10 +77,14 @@ def fidelity_of(
 ) -> Fidelity:
     """The fidelity over every call's outputs: name, original, other; equal shapes. classes: every
     output of several axes is taken for scores, as whoever asks about the best class wants.
+    Raises `UsageError` for a class axis of an output that is not there, or that it does not have.
     """
     by_name: dict[str, list[tuple[Values, Values]]] = {}
     for name, original, other in pairs:
         by_name.setdefault(name, []).append((original, other))
+    for name in class_axis if isinstance(class_axis, Mapping) else ():
+        if name not in by_name:
+            raise unknown("output in class_axis", name, by_name)
     return _worst(
         [
             _output(name, found, _axis(class_axis, name), classes=classes)
@@ -169,6 +175,8 @@ def _class_axis(
     """Along which axis the largest element says something, and whether that is a class for sure."""
     usual = 1 if values.ndim > 3 else values.ndim - 1
     if given is not None:
+        if not -values.ndim <= given < values.ndim:
+            raise UsageError(f"class_axis is {given}, and {name!r} has {values.ndim} axes")
         return given, True
     for axis in dict.fromkeys((values.ndim - 1, 1)):
         if _probabilities(values, axis):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pytest_modelport.core.errors import UsageError, unknown
@@ -108,16 +108,7 @@ def _loosest(rows: list[Floors]) -> Floors:
     )
 
 
-_NAMES = (
-    "sqnr_db",
-    "top1",
-    "cosine",
-    "kl",
-    "metric_drop",
-    "metric_ratio",
-    "slice_db",
-    "size_ratio",
-)
+_NAMES = tuple(item.name for item in fields(Floors))
 
 
 def quality_of(given: Mapping[str, Any] | None) -> dict[str, Any]:

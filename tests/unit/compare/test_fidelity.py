@@ -161,3 +161,34 @@ def test_floors_that_are_none_are_refused(given, said):
     with pytest.raises(UsageError, match=None) as caught:
         quality_of(given)
     assert said in str(caught.value)
+
+
+def test_a_constant_slice_is_named_whatever_the_others_are():
+    original = np.random.default_rng(0).normal(100, 30, (4, 20, 5))
+    original[..., 4] /= 1000
+    dead = original.copy()
+    dead[..., 4] = 0
+    found = fidelity_of([("output", original, dead)])
+    assert found.sqnr_db > 50
+    assert found.constant == ("'output'[:, :, 4]",)
+    assert found.slices.sqnr_db == pytest.approx(0)
+    assert fidelity_of([("output", original, original * 1.001)]).constant == ()
+
+
+def test_a_best_element_that_leads_by_next_to_nothing_is_no_class():
+    rng = np.random.default_rng(0)
+    original = rng.normal(size=(200, 24))
+    other = original + 0.02 * rng.normal(size=original.shape)
+    assert (original.argmax(-1) != other.argmax(-1)).any()
+    assert fidelity_of([("forecast", original, other)]).top1 == 1.0
+    assert fidelity_of([("logits", original, other)]).top1 < 1.0
+    assert fidelity_of([("forecast", original, other)], 1).top1 < 1.0
+
+
+@pytest.mark.parametrize(
+    ("axis", "said"),
+    [(2, "class_axis is 2, and 'output' has 2 axes"), ({"outptu": 1}, "did you mean 'output'")],
+)
+def test_a_class_axis_that_is_not_there_is_named(axis, said):
+    with pytest.raises(UsageError, match=said):
+        fidelity_of([("output", SCORES, SCORES)], axis)
