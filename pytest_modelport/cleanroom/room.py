@@ -23,6 +23,7 @@ from pytest_modelport.core.arrays import Array, read_arrays, write_arrays
 from pytest_modelport.core.cause import Cause
 from pytest_modelport.core.feed import Feed
 from pytest_modelport.core.tensor_stats import TensorStats
+from pytest_modelport.isolation.fork import ask_where
 from pytest_modelport.isolation.jobs import Crashed, Raised, TimedOut, signal_name, tail
 
 #: Seconds a process gets to finish by itself.
@@ -143,6 +144,7 @@ class Room:
         try:
             reply = protocol.receive(stream)
         except TimeoutError:
+            ask_where(process.pid, self.log)
             self._end(process)
             raise RoomEnded(TimedOut(timeout, tail(self.log))) from None
         except protocol.Garbled:

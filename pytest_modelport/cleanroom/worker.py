@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import importlib
 import os
 import sys
@@ -25,7 +24,7 @@ from pytest_modelport.cleanroom.stopwatch import allocated, laps, memory, prepar
 from pytest_modelport.core import artifact
 from pytest_modelport.core.arrays import read_arrays, write_arrays
 from pytest_modelport.core.feed import Answer, Feed
-from pytest_modelport.isolation.fork import die_with_parent
+from pytest_modelport.isolation.fork import die_with_parent, say_where
 
 Reply = dict[str, Any]
 
@@ -42,7 +41,7 @@ def main(parent: int) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    faulthandler.enable(all_threads=False)
+    say_where(sys.stderr)
     Worker().serve(requests, replies)
 
 

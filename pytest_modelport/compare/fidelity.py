@@ -5,7 +5,6 @@ opinion.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,21 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_modelport.core.errors import UsageError, unknown
+from pytest_modelport.compare.agreement import agreement, neighbours, probabilities, rows_along
+from pytest_modelport.core.errors import unknown
 
 Values = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 
-#: Names of outputs that are scores of classes, and of those that are not.
-_SCORES = re.compile(r"logit|score|prob|class|cls", re.IGNORECASE)
-_OTHERS = re.compile(r"box|embed|hidden|feature|coord|offset|image|loss|audio", re.IGNORECASE)
-#: How near 1 the sum of probabilities, and the length of a normalised row, are.
-_ONE = 1e-2
-#: A row's best element is clear where it leads the second by this many times the usual error.
-_CLEAR = 4.0
-#: Rows from which on each class has its own usual error.
-_MANY = 16
 #: Slices of fewer elements say nothing by themselves.
 _SLICE = 8
 #: How much of its own size a slice must vary by, to have lost something when it became constant.
@@ -44,15 +35,16 @@ class Slice:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Of the worst output. Rows are along the last axis, over all calls.
+    """Of one output, or the worst of several. Rows are along the last axis, over all calls.
 
     sqnr_db: 20 log10(rms of the original's answer / rms of the difference). cosine: of the worst
     row. top1: share of rows whose largest element is the same; of integer outputs, of elements. kl:
     mean of KL(softmax(original) || softmax(other)), in nats. nonfinite: elements that are NaN or
     infinite and were not. rows: how many top1 is about: all where the output is scores of classes,
     else those whose largest element leads by more than the usual error. slices: the worst one along
-    any axis, by its own size. constant: slices that vary in the original and no more. None: there
-    is no such thing here.
+    any axis, by its own size. constant: slices that vary in the original and no more. neighbours:
+    of embeddings, the share of rows whose nearest other row, by cosine, is the same; of those that
+    have a clear one. None: there is no such thing here.
     """
 
     sqnr_db: float | None = None
@@ -63,6 +55,7 @@ class Fidelity:
     rows: int = 0
     slices: Slice | None = None
     constant: tuple[str, ...] = ()
+    neighbours: float | None = None
 
 
 #: The axis of class scores: of every output, or of each by name; None: found by what it holds.
@@ -75,7 +68,17 @@ def fidelity_of(
     *,
     classes: bool = False,
 ) -> Fidelity:
-    """The fidelity over every call's outputs: name, original, other; equal shapes. classes: every
+    """The worst output's figures; see `fidelities_of`."""
+    return worst_of(fidelities_of(pairs, class_axis, classes=classes).values())
+
+
+def fidelities_of(
+    pairs: Iterable[tuple[str, Values, Values]],
+    class_axis: ClassAxis = None,
+    *,
+    classes: bool = False,
+) -> dict[str, Fidelity]:
+    """Each output's fidelity over every call: name, original, other; equal shapes. classes: every
     output of several axes is taken for scores, as whoever asks about the best class wants.
     Raises `UsageError` for a class axis of an output that is not there, or that it does not have.
     """
@@ -85,19 +88,20 @@ def fidelity_of(
     for name in class_axis if isinstance(class_axis, Mapping) else ():
         if name not in by_name:
             raise unknown("output in class_axis", name, by_name)
-    return _worst(
-        [
-            _output(name, found, _axis(class_axis, name), classes=classes)
-            for name, found in by_name.items()
-        ]
-    )
+    return {
+        name: _output(name, found, _axis(class_axis, name), classes=classes)
+        for name, found in by_name.items()
+    }
 
 
 def _axis(class_axis: ClassAxis, name: str) -> int | None:
     return class_axis.get(name) if isinstance(class_axis, Mapping) else class_axis
 
 
-def _worst(outputs: list[Fidelity]) -> Fidelity:
+def worst_of(fidelities: Iterable[Fidelity]) -> Fidelity:
+    """The worst of each figure."""
+    outputs = list(fidelities)
+
     def of(name: str, pick: Any) -> Any:
         values = [value for fidelity in outputs if (value := getattr(fidelity, name)) is not None]
         return pick(values) if values else None
@@ -112,6 +116,7 @@ def _worst(outputs: list[Fidelity]) -> Fidelity:
         next((fidelity.rows for fidelity in outputs if fidelity.top1 == top1), 0),
         of("slices", lambda found: min(found, key=lambda one: one.sqnr_db)),
         tuple(place for fidelity in outputs for place in fidelity.constant),
+        of("neighbours", min),
     )
 
 
@@ -132,79 +137,13 @@ def _output(
         error += float(np.square(np.abs(first[finite] - second[finite])).sum())
         if first.ndim and first.size and finite.all() and np.isfinite(second).all():
             whole.append((first, second))
-    rows = [_rows(*pair, -1) for pair in whole if pair[0].shape[-1] > 1]
+    rows = [rows_along(*pair, -1) for pair in whole if pair[0].shape[-1] > 1]
     alike = min((cosine(*pair) for pair in rows), default=None)
-    top1, number, divergence = _agreement(name, whole, class_axis, classes=classes)
+    top1, number, divergence = agreement(name, whole, class_axis, classes=classes)
     worst, constant = _slices(name, whole)
     decibels = _decibels(signal, error) if count else None
-    return Fidelity(decibels, alike, top1, divergence, lost, number, worst, constant)
-
-
-def _rows(first: Values, second: Values, axis: int) -> tuple[Values, Values]:
-    """Both with one axis last, and all others one."""
-    return tuple(  # type: ignore[return-value]
-        np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis]) for values in (first, second)
-    )
-
-
-def _agreement(
-    name: str, whole: list[tuple[Any, Any]], class_axis: int | None, *, classes: bool
-) -> tuple[float | None, int, float | None]:
-    """top1, the rows it is about, and kl."""
-    pairs = [pair for pair in whole if pair[0].ndim > 1]
-    if not pairs or pairs[0][0].dtype.kind == "c":
-        return None, 0, None
-    axis, sure = _class_axis(name, pairs[0][0], class_axis, sure=classes)
-    if axis is None or any(pair[0].shape[axis] < 2 for pair in pairs):
-        return None, 0, None
-    rows = [_rows(*pair, axis) for pair in pairs]
-    if any(one.shape[1] != rows[0][0].shape[1] for one, _ in rows):
-        return None, 0, None
-    first, second = (np.concatenate(found) for found in zip(*rows, strict=True))
-    same = first.argmax(-1) == second.argmax(-1)
-    divergence = float(_divergence(first, second).mean())
-    if sure or same.all():
-        return float(same.mean()), same.size, divergence
-    clear = same[_clear(first, second)]
-    return (float(clear.mean()) if clear.size else None), clear.size, divergence
-
-
-def _class_axis(
-    name: str, values: Values, given: int | None, *, sure: bool
-) -> tuple[int | None, bool]:
-    """Along which axis the largest element says something, and whether that is a class for sure."""
-    usual = 1 if values.ndim > 3 else values.ndim - 1
-    if given is not None:
-        if not -values.ndim <= given < values.ndim:
-            raise UsageError(f"class_axis is {given}, and {name!r} has {values.ndim} axes")
-        return given, True
-    for axis in dict.fromkeys((values.ndim - 1, 1)):
-        if _probabilities(values, axis):
-            return axis, True
-    if _OTHERS.search(name) and not sure:
-        return None, False
-    lengths = np.linalg.norm(values, axis=-1)
-    if (np.abs(lengths - 1) < _ONE).all() and not sure:  # normalised rows: embeddings
-        return None, False
-    return usual, sure or bool(_SCORES.search(name))
-
-
-def _probabilities(values: Values, axis: int) -> bool:
-    return bool((values >= 0).all() and (np.abs(values.sum(axis) - 1) < _ONE).all())
-
-
-def _clear(first: Values, second: Values) -> npt.NDArray[np.bool_]:
-    """Rows whose largest element leads by more than the usual error of the two that lead: others
-    change their best for next to nothing.
-    """
-    order = np.argsort(first, axis=-1)[:, -2:]
-    leading = np.take_along_axis(first, order, -1)
-    error = np.abs(first - second)
-    usual = np.full(first.shape[1], np.median(error))
-    if len(first) >= _MANY:
-        usual = np.maximum(usual, np.median(error, axis=0))
-    bound = _CLEAR * 1.4826 * usual[order].max(-1)
-    return np.asarray(leading[:, 1] - leading[:, 0] > bound)
+    near = neighbours(name, whole)
+    return Fidelity(decibels, alike, top1, divergence, lost, number, worst, constant, near)
 
 
 def _slices(name: str, whole: list[tuple[Any, Any]]) -> tuple[Slice | None, tuple[str, ...]]:
@@ -214,7 +153,7 @@ def _slices(name: str, whole: list[tuple[Any, Any]]) -> tuple[Slice | None, tupl
     for axis in range(whole[0][0].ndim if whole else 0):
         if any(first.shape[axis] != whole[0][0].shape[axis] for first, _ in whole):
             continue
-        rows = [_rows(*pair, axis) for pair in whole]
+        rows = [rows_along(*pair, axis) for pair in whole]
         first, second = (np.concatenate(found) for found in zip(*rows, strict=True))
         count, width = first.shape
         if count < _SLICE or width < 2:
@@ -227,7 +166,7 @@ def _slices(name: str, whole: list[tuple[Any, Any]]) -> tuple[Slice | None, tupl
         place = _place(name, whole[0][0].ndim, axis)
         if worst is None or ratio[at] < worst.sqnr_db:
             worst = Slice(place.format(at), float(ratio[at]))
-        if _probabilities(whole[0][0], axis):
+        if probabilities(whole[0][0], axis):
             continue  # what is never likely may round to nothing
         varied = first.std(0) > _VARIES * np.sqrt(signal / count)
         still = (second == second[:1]).all(0)
@@ -268,16 +207,3 @@ def cosine(first: Floats, second: Floats) -> float:
             both, 1.0, np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
         ).min()
     )
-
-
-def _divergence(first: Floats, second: Floats) -> Floats:
-    """KL(softmax(first) || softmax(second)) of each row."""
-    p, q = _log_softmax(first), _log_softmax(second)
-    found: Floats = (np.exp(p) * (p - q)).sum(-1)
-    return np.maximum(found, 0.0)
-
-
-def _log_softmax(rows: Floats) -> Floats:
-    shifted: Floats = rows - rows.max(-1, keepdims=True)
-    logs: Floats = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-    return logs

@@ -8,8 +8,10 @@ import logging
 import os
 import signal
 import sys
+import time
 import warnings
 from pathlib import Path
+from typing import IO, Any
 
 
 def fork() -> int:
@@ -52,7 +54,32 @@ def quiet(log: Path) -> None:
                 type(handler) is logging.StreamHandler
             ):  # it holds the stream of the time it was made, perhaps a closed one
                 handler.stream = file
+    say_where(file)
+
+
+#: What asks a process of ours where it is; Windows has none.
+_WHERE: int | None = getattr(signal, "SIGUSR2", None)
+
+
+def say_where(file: IO[Any]) -> None:
+    """From now on this process writes its Python stack to `file` when it crashes, and when it is
+    asked (`ask_where`).
+    """
     faulthandler.enable(file, all_threads=False)
+    if _WHERE is not None:
+        faulthandler.register(_WHERE, file, all_threads=False)
+
+
+def ask_where(process: int, log: Path) -> None:
+    """Have a process that hangs write where it is into its log; waits a second for it at most."""
+    if _WHERE is None:
+        return
+    before, deadline = log.stat().st_size, time.monotonic() + 1
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(process, _WHERE)
+        while log.stat().st_size == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.05)  # the rest of what it writes
 
 
 def die_with_parent(parent: int) -> None:

@@ -9,8 +9,10 @@ fork of a process that has used it, so the child runs one thread (`threads.py`).
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import re
 import select
 import signal
 import sys
@@ -25,15 +27,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_modelport.core.cause import Cause, describe
 from pytest_modelport.core.package import ROOT
-from pytest_modelport.isolation.fork import enter_child, fork
+from pytest_modelport.isolation.fork import ask_where, enter_child, fork
 
 if TYPE_CHECKING:
     from torch import nn
 
 Job = Callable[[], Any]
 _TAIL_LINES = 12
+#: A line of faulthandler's stack, which begins with the last call.
+_FRAME = re.compile(r'  File ".*", line \d+ in ')
 #: What faulthandler adds to every crash.
-_NO_NEWS = ("Extension modules:", "Current thread", "Thread 0x", "  <no Python frame>")
+_NO_NEWS = (
+    "Extension modules:",
+    "Current thread",
+    "Thread 0x",
+    "Stack (most",
+    "  <no Python frame>",
+)
 
 
 @dataclass(frozen=True)
@@ -80,20 +90,21 @@ def forks() -> bool:
 
 
 def tail(log: Path) -> str:
-    """The last lines a process wrote before it died, without our own frames and lists of loaded
-    modules.
+    """The last lines a process wrote before it died, and of its stack what was called last: up to
+    our own frames, without lists of loaded modules.
     """
     try:
         lines = log.read_text(errors="replace").splitlines()
     except FileNotFoundError:
         return ""
-    ours = str(ROOT)
-    said = [
-        line
-        for line in lines
-        if line.strip() and ours not in line and not line.startswith(_NO_NEWS)
-    ]
-    return "\n".join(said[-_TAIL_LINES:])
+    ours, said, caller = str(ROOT), list[str](), False
+    for line in lines:
+        caller = _FRAME.match(line) is not None and (caller or ours in line)
+        if line.strip() and ours not in line and not caller and not line.startswith(_NO_NEWS):
+            said.append(line)
+    frames = sum(1 for _ in itertools.takewhile(_FRAME.match, reversed(said)))
+    said, stack = said[: len(said) - frames], said[len(said) - frames :][: _TAIL_LINES // 2]
+    return "\n".join([*said[-(_TAIL_LINES - len(stack)) :], *stack])
 
 
 def signal_name(status: int) -> str:
@@ -226,6 +237,7 @@ def _begun(job: Job, log: Path, paths: Mapping[int, str] | None) -> tuple[int, i
 def _ended(child: int, reader: int, deadline: float, timeout: float, log: Path) -> Ending:
     text = _receive(reader, deadline)
     if text is None:
+        ask_where(child, log)
         _kill(child)
         return TimedOut(timeout, tail(log))
     _, status = os.waitpid(child, 0)

@@ -18,7 +18,8 @@ class Floors:
     element stays the same. cosine: of the worst row. kl: the most divergence between the softmax of
     rows, in nats, on average. metric_drop: how much less the user's metric may be; metric_ratio:
     which share of it must be left (MLPerf: 0.99 of float32's). slice_db: signal over error of the
-    worst slice along any axis, by its own size. size_ratio: bytes that the artifact stores in
+    worst slice along any axis, by its own size. neighbours: share of embeddings whose nearest one
+    stays the same; where nobody says, as `top1`. size_ratio: bytes that the artifact stores in
     tensors over those of the untransformed one.
     """
 
@@ -29,6 +30,7 @@ class Floors:
     metric_drop: float | None = None
     metric_ratio: float | None = None
     slice_db: float | None = None
+    neighbours: float | None = None
     size_ratio: float | None = None
 
     @property
@@ -40,6 +42,10 @@ class Floors:
         return any(limit is not None for limit in distribution) and (
             self.top1 is not None or self.cosine is not None
         )
+
+    def but(self, given: Mapping[str, float]) -> Floors:
+        """These, with others in the place of some."""
+        return replace(self, **given)
 
 
 #: By what a transform does, measured on networks trained on digits (docs/measured/transforms.md). A
@@ -60,8 +66,8 @@ FLOORS: Mapping[str, Floors] = {
 }
 #: Trained again: numbers inside are others, and only what the model is for can be compared.
 TRAINED = Floors(top1=0.95, metric_drop=0.02)
-#: The key of `quality=` that is no floor.
-CLASS_AXIS = "class_axis"
+#: The keys of `quality=` that are no floors.
+CLASS_AXIS, OUTPUTS, TRANSFORMS = "class_axis", "outputs", "transforms"
 #: From these decibels on a floor is about answers that are nearly the original's, slice by slice.
 _SLICED = 15.0
 #: A quantization whose answers lie so near the original's has changed nothing.
@@ -88,7 +94,18 @@ def floors_for(
         floors = replace(floors, metric_drop=None)
     if floors.sqnr_db is not None and floors.sqnr_db >= _SLICED:
         floors = replace(floors, slice_db=0.0)  # as much error as signal: nothing of it is left
-    return replace(floors, **given)
+    return floors.but(given)
+
+
+def floors_of(quality: Mapping[str, Any], names: Iterable[str]) -> dict[str, float]:
+    """The user's floors for a route whose transforms have these names, the last one's first in
+    rank, of all that `quality=` says.
+    """
+    found = {key: value for key, value in quality.items() if key not in _NO_FLOORS}
+    by_name = quality.get(TRANSFORMS, {})
+    for name in names:
+        found |= by_name.get(name, {})
+    return found
 
 
 def _loosest(rows: list[Floors]) -> Floors:
@@ -109,30 +126,51 @@ def _loosest(rows: list[Floors]) -> Floors:
 
 
 _NAMES = tuple(item.name for item in fields(Floors))
+#: Floors that are about one output.
+_NO_FLOORS = (CLASS_AXIS, OUTPUTS, TRANSFORMS)
+_OF_OUTPUTS = ("sqnr_db", "top1", "cosine", "kl", "slice_db", "neighbours")
 
 
 def quality_of(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The user's floors: `{"sqnr_db": 20, "top1": 0.98, "metric_drop": 0.01, "size_ratio": 0.5}`,
-    and `class_axis`, the axis of class scores, of all outputs or of each by name. Raises
-    `UsageError`.
+    """The user's floors: `{"sqnr_db": 20, "top1": 0.98, "metric_drop": 0.01, "size_ratio": 0.5}`.
+    Beside them `class_axis`, the axis of class scores, of all outputs or of each by name;
+    `outputs`, floors of single outputs by name; `transforms`, floors of the routes with a
+    transform, by its name or as it is written. Raises `UsageError`.
     """
     if given is not None and not isinstance(given, Mapping):
         raise UsageError(f"quality is {given!r}: give a dict such as {{'top1': 0.98}}")
-    for key, value in (given or {}).items():
-        if key == CLASS_AXIS:
-            _check_axis(value)
-            continue
-        if key not in _NAMES:
-            raise unknown("quality floor", key, (*_NAMES, CLASS_AXIS))
+    given = dict(given or {})
+    plain = {key: value for key, value in given.items() if key not in _NO_FLOORS}
+    _check_floors(plain, "quality", _NAMES, (*_NAMES, *_NO_FLOORS))
+    if CLASS_AXIS in given:
+        _check_axis(given[CLASS_AXIS])
+    for key, names in ((OUTPUTS, _OF_OUTPUTS), (TRANSFORMS, _NAMES)):
+        by_name = given.get(key, {})
+        if not isinstance(by_name, Mapping) or not all(
+            isinstance(floors, Mapping) for floors in by_name.values()
+        ):
+            raise UsageError(
+                f"quality {key} is {by_name!r}: give floors by name, {{'name': {{'top1': 0.98}}}}"
+            )
+        for name, floors in by_name.items():
+            _check_floors(floors, f"quality {key} {name!r}", names, names)
+    return given
+
+
+def _check_floors(
+    given: Mapping[str, Any], where: str, names: tuple[str, ...], known: tuple[str, ...]
+) -> None:
+    for key, value in given.items():
+        if key not in names:
+            raise unknown(f"{where} floor", key, known)
         if (
             isinstance(value, bool)
             or not isinstance(value, (int, float))
             or not math.isfinite(value)
         ):
-            raise UsageError(f"quality {key} is {value!r}: give a number")
-        if key in ("top1", "cosine", "metric_ratio") and not 0 <= value <= 1:
-            raise UsageError(f"quality {key} is {value!r}: give a share between 0 and 1")
-    return dict(given or {})
+            raise UsageError(f"{where} {key} is {value!r}: give a number")
+        if key in ("top1", "cosine", "metric_ratio", "neighbours") and not 0 <= value <= 1:
+            raise UsageError(f"{where} {key} is {value!r}: give a share between 0 and 1")
 
 
 def _check_axis(value: Any) -> None:

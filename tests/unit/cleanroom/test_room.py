@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -63,13 +64,17 @@ def test_sys_exit_is_an_exception_of_the_port(room, tmp_path):
     assert isinstance(caught.value.ending, Raised)
 
 
-def test_a_hang_is_killed_in_time(room, tmp_path):
+def test_a_hang_is_killed_in_time_and_says_where_it_was(room, tmp_path):
     folder = artifact(tmp_path, "import time; print('zzz', flush=True); time.sleep(60)")
     room.request(20, op="preload", modules=[])
     started = time.monotonic()
     with pytest.raises(RoomEnded) as caught:
         answer(room, folder, timeout=2)
-    assert caught.value.ending == TimedOut(2, "zzz")
+    ending = caught.value.ending
+    assert isinstance(ending, TimedOut)
+    said, *_, where = ending.tail.splitlines()
+    assert (ending.seconds, said) == (2, "zzz")
+    assert re.fullmatch(r'  File "\S+", line \d+ in run', where), ending.tail
     assert time.monotonic() - started < 10
     assert answer(room, artifact(tmp_path, "")).outputs
 

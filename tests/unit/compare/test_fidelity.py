@@ -10,7 +10,14 @@ import pytest
 from pytest_modelport import UsageError
 from pytest_modelport.compare.fidelity import fidelity_of
 from pytest_modelport.compare.judge import within_steps
-from pytest_modelport.request.quality_floors import FLOORS, TRAINED, Floors, floors_for, quality_of
+from pytest_modelport.request.quality_floors import (
+    FLOORS,
+    TRAINED,
+    Floors,
+    floors_for,
+    floors_of,
+    quality_of,
+)
 
 SCORES = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0]], np.float32)
 
@@ -192,3 +199,46 @@ def test_a_best_element_that_leads_by_next_to_nothing_is_no_class():
 def test_a_class_axis_that_is_not_there_is_named(axis, said):
     with pytest.raises(UsageError, match=said):
         fidelity_of([("output", SCORES, SCORES)], axis)
+
+
+def test_floors_of_single_outputs_and_of_single_transforms():
+    given = {
+        "sqnr_db": 20,
+        "outputs": {"boxes": {"sqnr_db": 40}},
+        "transforms": {"fp16": {"sqnr_db": 60}, "fp16|ort_int8": {"top1": 0.9}},
+    }
+    assert quality_of(given) == given
+    assert floors_of(given, []) == {"sqnr_db": 20}
+    assert floors_of(given, ["fp16"]) == {"sqnr_db": 60}
+    assert floors_of(given, ["fp16", "ort_int8", "fp16|ort_int8"]) == {"sqnr_db": 60, "top1": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"outputs": {"boxes": {"size_ratio": 1}}}, "outputs 'boxes' floor 'size_ratio'"),
+        ({"outputs": {"boxes": 40}}, "give floors by name"),
+        ({"transforms": {"fp16": {"top1": 2}}}, "transforms 'fp16' top1 is 2"),
+        ({"output": {}}, "did you mean 'outputs'"),
+    ],
+)
+def test_floors_by_name_that_are_none_are_named(given, said):
+    with pytest.raises(UsageError, match=said):
+        quality_of(given)
+
+
+def test_embeddings_keep_their_neighbours():
+    generator = np.random.default_rng(0)
+    rows = generator.standard_normal((64, 16)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
+
+    def with_error(size):
+        other = rows + size * generator.standard_normal(rows.shape).astype(np.float32)
+        return fidelity_of([("output", rows, other)])
+
+    assert with_error(1e-4).neighbours == 1
+    assert with_error(1e-4).top1 is None
+    turned = np.roll(rows, 1, axis=0)
+    assert fidelity_of([("output", rows, turned)]).neighbours < 0.2
+    assert fidelity_of([("scores", rows * 7, turned)]).neighbours is None
+    assert fidelity_of([("embeddings", rows * 7, turned)]).neighbours < 0.2

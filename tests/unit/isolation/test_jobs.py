@@ -85,7 +85,7 @@ def test_leaving_early_is_a_crash(tmp_path):
     )
 
 
-def test_a_hang_is_killed_with_its_children(tmp_path):
+def test_a_hang_says_where_it_was_and_is_killed_with_its_children(tmp_path):
     pid_file = tmp_path / "pid"
 
     def job():
@@ -96,7 +96,10 @@ def test_a_hang_is_killed_with_its_children(tmp_path):
 
     started = time.monotonic()
     ending = run(job, timeout=2, log=tmp_path / "log")
-    assert ending == TimedOut(2, "about to wait")
+    assert isinstance(ending, TimedOut)
+    said, where, *_ = ending.tail.splitlines()
+    assert (ending.seconds, said) == (2, "about to wait")
+    assert where.endswith(" in job"), ending.tail
     assert time.monotonic() - started < 20
     assert gone(int(pid_file.read_text()))
 
