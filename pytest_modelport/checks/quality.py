@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from pytest_modelport.checks._answers import answers_of
+from pytest_modelport.checks._quality_elsewhere import Elsewhere, elsewhere
 from pytest_modelport.checks._quality_floors import below, decibels, given_of, unmeasured, worse
 from pytest_modelport.checks._quality_metric import Measured, measured
 from pytest_modelport.checks._quality_stored import (
@@ -54,57 +55,58 @@ def run(workbench: Workbench) -> Iterator[Verdict]:
     outputs = quality.get(OUTPUTS, {})
     if not (workbench.transforms or quantized or given or outputs or hooks.metric):
         return
-    floor_rows = [transform.item.FLOOR for transform in workbench.transforms]
-    floor_rows += [quantized.floors] if quantized and not workbench.transforms else []
-    trained = hooks.finetune is not None and any(
-        getattr(transform.item, "TRAINS", False) for transform in workbench.transforms
-    )
-    floors = floors_for(
-        floor_rows,
-        metric=hooks.metric is not None,
-        trained=trained,
-        given=given,
-    )
+    rows = [transform.item.FLOOR for transform in workbench.transforms]
+    rows += [quantized.floors] if quantized and not workbench.transforms else []
+    floors = _floors(workbench, rows, given)
     if quantized and "size_ratio" not in given:
         floors = replace(floors, size_ratio=None)
     asked = bool({*given, *itertools.chain(*outputs.values())} & {"top1", "kl"})
     fidelities = fidelities_of(_pairs(workbench), quality.get(CLASS_AXIS), classes=asked)
-    fidelity = worst_of(fidelities.values())
+    fidelity, other = worst_of(fidelities.values()), elsewhere(workbench, rows)
     metric = measured(workbench) if hooks.metric else None
     size = sizes(workbench) if floors.size_ratio is not None else None
     evidence = {
-        "price": jsonable(
-            {key: value for key, value in asdict(fidelity).items() if value not in (None, ())}
-        ),
-        "floors": jsonable(
-            {key: value for key, value in asdict(floors).items() if value is not None}
-        ),
-        **({"metric": jsonable(asdict(metric))} if metric else {}),
+        "price": _evidence(fidelity),
+        "floors": _evidence(floors),
+        **({"elsewhere": _evidence(other)} if other else {}),
+        **({"metric": _evidence(metric)} if metric else {}),
         **({"size": asdict(size)} if size else {}),
     }
     said = _words(fidelity, metric, size) + (f"; {quantized.said}" if quantized else "")
     wrong = [
-        *_nothing(floor_rows, fidelity),
-        *_deeds(workbench, floor_rows),
+        *_nothing(rows, fidelity),
+        *_deeds(workbench, rows),
         *below(floors, fidelities, outputs),
         *worse(floors, metric),
+        *(other.below(floors) if other else []),
         *_large(workbench, floors, size),
     ]
+    outcome, reason = Outcome.PASSED, said
     if wrong:
         why = better(workbench, floors) if workbench.reshaped else strangers(workbench)
+        outcome = Outcome.FAILED
         reason = f"{'; '.join(wrong)} ({said})" + (f": {why}" if why else "")
-        yield workbench.verdict("quality", Stage.TRANSFORM, Outcome.FAILED, reason, evidence)
     elif unasked := unmeasured(given, outputs, fidelities, _figures(fidelity, metric, size)):
-        reason = f"{'; '.join(unasked)} ({said})"
-        yield workbench.verdict("quality", Stage.TRANSFORM, Outcome.INCONCLUSIVE, reason, evidence)
-    elif floor_rows and not floors.enough:
-        reason = (
-            f"no quality floors for {_name(workbench)}: "
-            f"give quality={{'sqnr_db': ..., 'top1': ...}} ({said})"
-        )
-        yield workbench.verdict("quality", Stage.TRANSFORM, Outcome.INCONCLUSIVE, reason, evidence)
-    else:
-        yield workbench.verdict("quality", Stage.TRANSFORM, Outcome.PASSED, said, evidence)
+        outcome, reason = Outcome.INCONCLUSIVE, f"{'; '.join(unasked)} ({said})"
+    elif rows and not floors.enough:
+        wanted = "give quality={'sqnr_db': ..., 'top1': ...}"
+        outcome = Outcome.INCONCLUSIVE
+        reason = f"no quality floors for {_name(workbench)}: {wanted} ({said})"
+    yield workbench.verdict("quality", Stage.TRANSFORM, outcome, reason, evidence)
+
+
+def _floors(workbench: Workbench, rows: list[str], given: Mapping[str, float]) -> Floors:
+    """What the route is held to: by what its transforms do, and what the user says."""
+    hooks = workbench.case.hooks
+    trained = hooks.finetune is not None and any(
+        getattr(transform.item, "TRAINS", False) for transform in workbench.transforms
+    )
+    return floors_for(rows, metric=hooks.metric is not None, trained=trained, given=given)
+
+
+def _evidence(figures: Fidelity | Floors | Elsewhere | Measured) -> Any:
+    """Those that there are."""
+    return jsonable({key: item for key, item in asdict(figures).items() if item not in (None, ())})
 
 
 def better(workbench: Workbench, floors: Floors) -> str:

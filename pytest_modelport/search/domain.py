@@ -29,7 +29,7 @@ SPECIALS = {
 #: Kinds of values that lie far from the sample's.
 FAR = ("large", "huge", "high", "low", "wide", "wider")
 _IEEE = ("row of -inf", "huge", "all nan")
-_MASKS = ("ones", "zeros", "prefix", "random", "empty row")
+_MASKS = ("ones", "zeros", "prefix", "suffix", "random", "empty row")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Domain:
         wanted = {
             "float": ("normal", "large", "negative"),
             "int": ("uniform", "huge") if not self.table else ("uniform", "ramp"),
-            "mask": ("prefix", "ones"),
+            "mask": ("prefix", "ones", "suffix"),
             "sorted": ("ascending",),
         }[self.family]
         return self.only[: len(wanted)] or tuple(kind for kind in wanted if kind in self._kinds)
@@ -186,13 +186,10 @@ def _mask(_: Domain, kind: str, shape: tuple[int, ...], rng: np.random.Generator
     if kind in ("ones", "zeros"):
         return np.full(shape, int(kind == "ones"))
     drawn = rng.integers(0, 2, shape)
-    if kind == "prefix" and shape:
-        lengths = (
-            rng.integers(1, shape[-1] + 1, (*shape[:-1], 1))
-            if shape[-1]
-            else np.zeros((*shape[:-1], 1))
-        )
-        return np.asarray((np.arange(shape[-1]) < lengths).astype(np.int64))
+    if kind in ("prefix", "suffix") and shape and shape[-1]:
+        lengths = rng.integers(1, shape[-1] + 1, (*shape[:-1], 1))
+        places = np.arange(shape[-1])[:: 1 if kind == "prefix" else -1]
+        return np.asarray((places < lengths).astype(np.int64))
     if kind == "empty row" and shape and shape[0]:
         drawn[0] = 0
     return drawn
