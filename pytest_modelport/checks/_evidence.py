@@ -73,12 +73,19 @@ def _nearness(comparisons: Sequence[Comparison], tolerance: Tolerance) -> str:
 
 
 def notes(judged: Judged) -> tuple[str, ...]:
-    """Which outputs passed although their allowance is wide."""
-    return tuple(
+    """Which outputs passed although their allowance is wide, and which without the oracle."""
+    weak = (
         _weak(comparison)
         for comparison, opinion in judged
         if opinion.outcome is Outcome.PASSED and _moves_visibly(comparison)
     )
+    unseen = (
+        f"the oracle is not usable at {comparison.against_eager} of {comparison.count} elements of "
+        f"'{comparison.name}' at {comparison.call}: judged against the model's own answers"
+        for comparison, _ in judged
+        if comparison.against_eager
+    )
+    return (*weak, *unseen)
 
 
 def _moves_visibly(comparison: Comparison) -> bool:

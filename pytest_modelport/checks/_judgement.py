@@ -21,6 +21,7 @@ from pytest_modelport.core.verdict import Outcome, Stage, Verdict, jsonable
 from pytest_modelport.isolation.stops import Stop
 from pytest_modelport.reference.expected import Expected, ExpectedCall
 from pytest_modelport.reference.reference import EVALUATIONS, Reference
+from pytest_modelport.request.tolerance import Tolerance
 from pytest_modelport.workbench.feeds import unkept
 from pytest_modelport.workbench.workbench import Workbench
 
@@ -30,6 +31,10 @@ _CLOSE = 8.0
 #: the least growth that says so. Noise that comes from flipped decisions grows with the square root
 #: of their number, by 4.
 _AMPLITUDE, _LINEAR = 16.0, 8.0
+
+
+#: Said of errors that a comparison by torch.testing's defaults would not see.
+_DIGITS = "a loss of precision, where torch.testing's defaults see none"
 
 
 @dataclass(frozen=True)
@@ -164,10 +169,25 @@ class Judgement:
             blind, seen = self._control(opinions)
             reason = summary(opinions, self.workbench.tolerance)
             opinion = blind or replace(opinion, reason=reason)
+        elif self._only_digits(comparison):
+            opinion = replace(opinion, reason=f"{opinion.reason}: {_DIGITS}")
         evidence = {**self._evidence(comparison, opinion), **seen, "calls": samples}
         call = next(call for call in self.reference.calls if call.label == comparison.call)
         evidence["sample"] = inputs_text(self.workbench.case.module, call.sample)
         return self._say(Stage.COMPARE, opinion, evidence, weak)
+
+    def _only_digits(self, comparison: Comparison) -> bool:
+        """Whether values are so little off that torch.testing's table for the dtype allows it."""
+        if not comparison.score or comparison.nonfinite or self.workbench.tolerance.fixed:
+            return False
+        pair = next(
+            pair
+            for pair in self.pairs
+            if pair.expected.name == comparison.name
+            and self.reference.calls[pair.step].label == comparison.call
+        )
+        table = Tolerance().for_dtype(pair.expected.eager.dtype)
+        return compare(comparison.call, pair.expected, pair.got, table).score <= 1
 
     def _control(
         self, opinions: Sequence[tuple[Comparison, Opinion]]

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_modelport.compare.blind import against_eager, blind
 from pytest_modelport.core.arrays import Array
 from pytest_modelport.reference.expected import Expected, Floats, deviations
+from pytest_modelport.request.tolerance import NOISE_FACTOR
 
 #: Elements of similar magnitude share their noise, so that one evaluation's luck does not decide:
 #: this many draws together.
@@ -66,7 +68,8 @@ class Comparison:
     undecided: those of them on which the subject's own evaluations disagree. error, noise: root
     mean square distance from the oracle, of the port and of the subject's evaluations. score: how
     many times the noise the port is off (its worst element or all together, whichever is more);
-    unsettled: elements whose noise is not finite.
+    unsettled: elements whose noise is not finite. against_eager: elements of which the oracle knows
+    nothing, judged against eager.
     """
 
     call: str
@@ -84,6 +87,7 @@ class Comparison:
     magnitude: float = 0.0
     score: float = 0.0
     unsettled: int = 0
+    against_eager: int = 0
     worst: Element | None = None
 
     @property
@@ -148,34 +152,41 @@ def _element(mask: npt.NDArray[np.bool_], eager: Any, port: Any, oracle: Any) ->
 def _magnitude(expected: Expected, got: Array, fixed: tuple[float, float] | None) -> dict[str, Any]:
     eager, port, oracle = expected.eager.numpy(), got.numpy(), expected.oracle
     pattern = _pattern(eager) != _pattern(port)
-    finite = np.isfinite(eager) & np.isfinite(oracle) & ~pattern
+    finite = np.isfinite(eager) & ~pattern
     result: dict[str, Any] = {"count": int(finite.sum()), "nonfinite": int(pattern.sum())}
     if pattern.any():
         return {**result, "worst": _element(pattern, eager, port, oracle)}
     if not finite.any():
         return result
-    truth = (_wide(eager) if fixed else oracle)[finite]
+    truth = _wide(eager) if fixed else oracle
+    unseen = np.zeros_like(finite) if fixed else finite & blind(expected, _floor(expected))
+    seen = finite & ~unseen
     # What equals eager bit for bit is right, wherever the oracle lies.
-    error = np.where(port[finite] == eager[finite], 0.0, deviations(_wide(port)[finite], truth))
-    scores = (
-        _fixed(error, np.abs(truth), fixed)
-        if fixed
-        else _measured(error, np.abs(truth), expected, finite)
-    )
-    index = tuple(int(i) for i in np.argwhere(finite)[scores.worst])
+    error = np.where(port[seen] == eager[seen], 0.0, deviations(_wide(port)[seen], truth[seen]))
+    size = np.abs(truth[seen])
+    noise = _rms(expected.noise.worst[seen]) if unseen.any() else expected.noise.rms
+    found = [(seen, error, _fixed(error, size, fixed))] if fixed else []
+    if not fixed and error.size:
+        found.append((seen, error, _measured(error, size, expected, seen, noise)))
+    if unseen.any():
+        off, _, allowed = against_eager(expected, port, unseen, WORST_SHARE)
+        found.append((unseen, off, _against(off, allowed)))
+    mask, off, scores = max(found, key=lambda one: one[2].score)
+    index = tuple(int(i) for i in np.argwhere(mask)[scores.worst])
     return {
         **result,
-        "error": _rms(error),
-        "noise": expected.noise.rms,
-        "magnitude": _rms(np.abs(truth)),
+        "error": _rms(error if error.size else off),
+        "noise": noise,
+        "magnitude": _rms(size if error.size else np.abs(_wide(eager)[unseen])),
         "score": scores.score,
-        "unsettled": scores.unsettled,
+        "unsettled": sum(one[2].unsettled for one in found),
+        "against_eager": int(unseen.sum()),
         "worst": Element(
             index,
             _number(eager[index]),
             _number(port[index]),
             _number(oracle[index]),
-            float(error[scores.worst]),
+            float(off[scores.worst]),
             scores.allowed,
         ),
     }
@@ -194,25 +205,39 @@ class _Scores:
 
 
 def _fixed(error: Floats, size: Floats, fixed: tuple[float, float]) -> _Scores:
-    allowed = fixed[1] + fixed[0] * size
+    return _worst(error, fixed[1] + fixed[0] * size)
+
+
+def _against(error: Floats, allowed: Floats) -> _Scores:
+    """Beside eager, as a score that passes up to the factor on the noise as others do."""
+    return _worst(error, allowed / NOISE_FACTOR)
+
+
+def _worst(error: Floats, allowed: Floats) -> _Scores:
     ratio = _ratio(error, allowed)
     worst = int(np.argmax(ratio))
     return _Scores(float(ratio[worst]), worst, float(allowed[worst]))
 
 
+def _floor(expected: Expected) -> Floats:
+    """The least noise that is assumed of each element."""
+    dtype, size = expected.eager.dtype, np.abs(expected.oracle)
+    floor: Floats = _FLOOR_ULPS * eps(dtype) * size + _TINY.get(dtype, 2.0**-126)
+    return floor
+
+
 def _measured(
-    error: Floats, size: Floats, expected: Expected, finite: npt.NDArray[np.bool_]
+    error: Floats, size: Floats, expected: Expected, seen: npt.NDArray[np.bool_], noise: float
 ) -> _Scores:
-    dtype = expected.eager.dtype
-    floor = _FLOOR_ULPS * eps(dtype) * size + _TINY.get(dtype, 2.0**-126)
-    deviation = expected.noise.worst[finite]
+    floor = _floor(expected)[seen]
+    deviation = expected.noise.worst[seen]
     settled = np.isfinite(deviation)
     nearby = windowed(np.where(settled, deviation, 0.0), size, len(expected.noise.squares))
     unit = WORST_SHARE * np.maximum(nearby, floor)
     ratio = np.where(settled, _ratio(error, unit), 0.0)
     worst = int(np.argmax(ratio))
     # Few elements make a wide distribution of their mean, which the second factor allows for.
-    whole = max(expected.noise.rms, _rms(floor)) * (1 + 2 / math.sqrt(error.size))
+    whole = max(noise, _rms(floor)) * (1 + 2 / math.sqrt(error.size))
     score = max(_rms(error) / whole if math.isfinite(whole) else 0.0, float(ratio[worst]))
     return _Scores(score, worst, float(unit[worst]), int((~settled & (error > 0)).sum()))
 

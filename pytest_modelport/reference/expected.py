@@ -20,22 +20,33 @@ Floats = npt.NDArray[np.float64]
 class Noise:
     """How the subject's evaluations scatter around the oracle, for one tensor.
 
-    worst: each element's largest deviation so far; squares: each evaluation's mean squared
-    deviation. For integers and bools, undecided: elements on which evaluations disagree.
+    worst, least: each element's largest and smallest deviation so far; squares: each evaluation's
+    mean squared deviation; apart: each element's largest finite distance from eager. For integers
+    and bools, undecided: elements on which evaluations disagree.
     """
 
     worst: Floats
+    least: Floats
+    apart: Floats
     squares: list[float] = field(default_factory=list)
     undecided: npt.NDArray[np.bool_] | None = None
+
+    @classmethod
+    def none(cls, shape: tuple[int, ...], *, exact: bool = False) -> Noise:
+        """Before any evaluation. exact: of integers or bools."""
+        undecided = np.zeros(shape, bool) if exact else None
+        return cls(np.zeros(shape), np.full(shape, np.inf), np.zeros(shape), undecided=undecided)
 
     @property
     def rms(self) -> float:
         """Root mean square deviation over all evaluations; inf when one of them was not finite."""
         return math.sqrt(sum(self.squares) / len(self.squares)) if self.squares else 0.0
 
-    def add(self, deviation: Floats) -> None:
-        """Count in one more evaluation's absolute deviations from the oracle."""
+    def add(self, deviation: Floats, apart: Floats) -> None:
+        """Count in one more evaluation's absolute deviations from the oracle, and from eager."""
         np.maximum(self.worst, deviation, out=self.worst)
+        np.minimum(self.least, deviation, out=self.least)
+        np.maximum(self.apart, np.where(np.isfinite(apart), apart, 0.0), out=self.apart)
         self.squares.append(float(np.mean(np.square(deviation))) if deviation.size else 0.0)
 
 
@@ -67,8 +78,11 @@ class Expected:
                 out=self.noise.undecided,
             )
         else:
+            beyond = np.full(self.oracle.shape, np.inf)
+            eager = values_of(self.eager)
             self.noise.add(
-                np.full(self.oracle.shape, np.inf) if flipped else deviations(values, self.oracle)
+                beyond if flipped else deviations(values, self.oracle),
+                beyond if flipped else deviations(values, eager),
             )
 
 
@@ -85,8 +99,8 @@ class ExpectedCall:
 def unobserved(name: str, eager: Array, oracle: Array, *, changed: bool = False) -> Expected:
     """A tensor that no evaluation has been counted in for."""
     values = values_of(oracle)
-    undecided = None if values.dtype.kind in "fc" else np.zeros(values.shape, bool)
-    return Expected(name, eager, values, Noise(np.zeros(values.shape), [], undecided), changed)
+    noise = Noise.none(values.shape, exact=values.dtype.kind not in "fc")
+    return Expected(name, eager, values, noise, changed)
 
 
 def around_eager(step: ExpectedCall) -> ExpectedCall:

@@ -25,17 +25,32 @@ def _gelu(x: torch.Tensor, *, approximate: str = "none") -> torch.Tensor:
     return x * 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-def _softplus(x: torch.Tensor, beta: float = 1.0, threshold: float = 20.0) -> torch.Tensor:
-    return torch.where(x * beta > threshold, x, torch.log1p(torch.exp(x * beta)) / beta)
+def _elu(
+    x: torch.Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0
+) -> torch.Tensor:
+    return torch.where(x > 0, x * scale, (torch.exp(x * input_scale) - 1) * (alpha * scale))
+
+
+def _glu(x: torch.Tensor, dim: int = -1) -> torch.Tensor:
+    kept, gate = x.chunk(2, dim)
+    return kept * torch.sigmoid(gate)
+
+
+def _xlogy(x: Any, y: Any) -> torch.Tensor:
+    product: torch.Tensor = x * torch.log(torch.as_tensor(y))
+    return torch.where((torch.as_tensor(x) == 0) & ~torch.as_tensor(y).isnan(), 0.0, product)
 
 
 #: In every dtype.
 _ACTIVATIONS: Mapping[str, Formula] = {
     "gelu": _gelu,
     "silu": lambda x: x * torch.sigmoid(x),
-    "mish": lambda x: x * torch.tanh(_softplus(x)),
-    "softplus": _softplus,
-    "log_sigmoid_forward": lambda x: (-_softplus(-x), x.new_empty(0)),
+    "mish": lambda x: x * torch.tanh(torch.nn.functional.softplus(x)),
+    "log_sigmoid_forward": lambda x: (-torch.nn.functional.softplus(-x), x.new_empty(0)),
+    "elu": _elu,
+    "celu": lambda x, alpha=1.0: _elu(x, alpha, 1.0, 1 / alpha),
+    "glu": _glu,
+    "xlogy": _xlogy,
 }
 
 

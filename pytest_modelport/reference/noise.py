@@ -11,7 +11,7 @@ the error of adding in order, as other runtimes do.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -32,6 +32,7 @@ from pytest_modelport.reference.dispatch import (
 )
 from pytest_modelport.reference.formulas import ADDED_ALIKE, formula
 from pytest_modelport.reference.rounding import unrounded_parts
+from pytest_modelport.reference.spreads import Spread, spread_of
 
 #: Always rounded: asking float64 whether they are would cost another product.
 _CONTRACTIONS = frozenset(
@@ -97,13 +98,18 @@ class MonteCarlo(TorchDispatchMode):
             or name.removesuffix("_") in _SELECTIONS
         ):
             return func(*args, **kwargs)
-        if (steps := formula(name, tensors, args, kwargs)) is not None:
+        changed = operands(mutated(func, args, kwargs))
+        alone = name.removesuffix("_") if changed else name
+        if (steps := formula(alone, tensors, args, kwargs)) is not None:
             with self:  # every step of the formula is an operation of its own
-                return steps(*args, **kwargs)
+                made = steps(*args, **kwargs)
+            return changed[0].copy_(made) if changed else made
+        if (spread := spread_of(alone, args, kwargs)) is not None:
+            return self._spread(self._rounded(func, args, kwargs, flat, spec), spread)
         running = name == "cumsum" and tensors[0].dtype is torch.float32 and not kwargs
         if (
             (running or name in _CONTRACTIONS)
-            and not operands(mutated(func, args, kwargs))
+            and not changed
             and all(tensor.numel() for tensor in tensors)
         ):
             again = self._again(func, flat, spec)
@@ -163,6 +169,15 @@ class MonteCarlo(TorchDispatchMode):
             return again
         return self._scattered(again, summation.of_product(func, args, kwargs, again))
 
+    def _spread(self, result: torch.Tensor, spread: Callable[[torch.Tensor], Spread]) -> Any:
+        """Elements moved by an amount that the values on the way had, whatever is left of them."""
+        unit = self._amplitude * torch.finfo(result.dtype).eps
+        dtype = result.dtype if result.dtype in ADDED_ALIKE else torch.float64
+        draws = self._uniform(result, dtype)
+        if result.is_complex():
+            draws = torch.complex(*(self._uniform(result.real, torch.float64) for _ in "ri"))
+        return result.copy_(spread(result).moved(result, unit, draws))
+
     def _cumulated(self, func: Any, args: tuple[Any, ...], again: torch.Tensor) -> torch.Tensor:
         """Running sums, each with the roundings of all before it: in order is the only way to make
         them in one pass.
@@ -205,7 +220,7 @@ class MonteCarlo(TorchDispatchMode):
     def _moved(self, tensor: torch.Tensor, units: float) -> torch.Tensor:
         step = units * self._amplitude * torch.finfo(tensor.dtype).eps
         if tensor.is_complex():
-            parts = torch.view_as_real(tensor).double()
+            parts = torch.view_as_real(tensor.resolve_conj()).double()
             moved = torch.view_as_complex(parts * (1 + step * self._uniform(parts))).to(
                 tensor.dtype
             )

@@ -172,7 +172,10 @@ class Oracle(TorchDispatchMode):
             self._forget(targets)
             return
         for tensor in targets:
-            self.of(tensor).copy_(_within(_rounded(self.of(tensor), tensor, widest), tensor))
+            written = (
+                self.of(tensor).resolve_conj().resolve_neg()
+            )  # below here nobody heeds the bits
+            self.of(tensor).copy_(_within(_rounded(written, tensor, widest), tensor))
         known = {tensor.untyped_storage()._cdata for tensor in tensors}
         for eager, value in zip(tree_flatten(result)[0], tree_flatten(exact)[0], strict=True):
             new = (
@@ -189,7 +192,9 @@ def _parts(tensor: torch.Tensor) -> torch.Tensor:
 def _strided(shadow: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
     """The part of a storage's shadow that `tensor` looks at."""
     base = torch.view_as_complex(shadow.view(-1, 2)) if tensor.is_complex() else shadow
-    return base.as_strided(tensor.size(), tensor.stride(), tensor.storage_offset())
+    part = base.as_strided(tensor.size(), tensor.stride(), tensor.storage_offset())
+    part = part.conj() if tensor.is_conj() else part  # both are views that know it by a bit alone
+    return part._neg_view() if tensor.is_neg() else part
 
 
 def _rounded(value: torch.Tensor, eager: torch.Tensor, widest: int) -> torch.Tensor:

@@ -17,8 +17,6 @@ from pytest_modelport.cleanroom import install
 from pytest_modelport.cleanroom.environments import own
 from pytest_modelport.core.verdict import worst
 
-MODELS = ("cnn", "encoder", "lstm", pytest.param("wide", marks=pytest.mark.full))
-
 
 def provide(target, needs):
     """Makes the environments of the target's own; its packages here must be there."""
@@ -30,21 +28,29 @@ def provide(target, needs):
             needs(item.REQUIRES)
 
 
-@pytest.mark.parametrize("name", ["encoder", "lstm"])
+@pytest.mark.parametrize("name", [pytest.param("encoder", marks=pytest.mark.full), "lstm"])
 def test_litert_is_right_about_what_it_converts_with_a_fixed_batch(name, prove, needs):
     provide("litert", needs)
     model, example, _ = deployment.case(name)
     assert prove(["litert"], model, example).passed
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        pytest.param(name, marks=pytest.mark.full) if name in deployment.LARGE else name
-        for name in deployment.TARGETS
-    ],
-)
-@pytest.mark.parametrize("name", MODELS)
+#: Half a minute each, of which the first model says the most.
+LONG = ("executorch", "executorch_portable", "litert")
+CELLS = [
+    pytest.param(
+        name,
+        target,
+        marks=pytest.mark.full
+        if target in deployment.LARGE or name == "wide" or (target in LONG and name != "cnn")
+        else [],
+    )
+    for name in ("cnn", "encoder", "lstm", "wide")
+    for target in deployment.TARGETS
+]
+
+
+@pytest.mark.parametrize(("name", "target"), CELLS)
 def test_what_becomes_of_a_model_is_what_is_known(name, target, prove, needs):
     provide(target, needs)
     model, example, other = deployment.case(name)

@@ -63,8 +63,10 @@ OURS = [
     target for target in OURS if "cpu" in registry.runtime(registry.target(target).runtime).DEVICES
 ]
 #: Targets that take a compiler's time, and the traits that are worth it.
-SLOW = {"aotinductor", "torch_compile"}
-WORTH_IT = {"batch_norm", "dataclass_input", "half", "lstm", "nested_input"}
+WORTH_IT = {
+    "torch_compile": {"batch_norm", "dataclass_input", "half", "lstm", "nested_input"},
+    "aotinductor": {"batch_norm", "nested_input"},
+}
 
 
 @pytest.mark.parametrize("name", traits.TRAITS)
@@ -89,7 +91,10 @@ def test_a_trait_through_every_target(name, prove):
     )
 
     report = prove(
-        [target for target in OURS if target not in SLOW or name in WORTH_IT], model, args, kwargs
+        [target for target in OURS if name in WORTH_IT.get(target, traits.TRAITS)],
+        model,
+        args,
+        kwargs,
     )
 
     for route, verdicts in report.routes.items():

@@ -19,6 +19,7 @@ def test_the_page_about_targets_is_what_the_shelves_say(capsys):
     assert capsys.readouterr().out == (DOCS / "reference/targets.md").read_text()
 
 
+@pytest.mark.full
 def test_what_is_installed_and_imports_is_usable():
     found = {(item.kind, item.name): item for item in doctor.examine()}
     assert {name for kind, name in found if kind == "format"} == set(registry.names("formats"))

@@ -30,17 +30,14 @@ def expected(values, noise=1e-7, evaluations=17, seed=0):
             "y",
             to_array(tensor),
             truth,
-            Noise(np.zeros(truth.shape), [], np.zeros(truth.shape, bool)),
+            Noise.none(truth.shape, exact=True),
         )
     oracle = truth.astype(np.float64)
-    scatter = Noise(np.zeros(oracle.shape))
+    scatter = Noise.none(oracle.shape)
     generator = np.random.default_rng(seed)
     for _ in range(evaluations):
-        scatter.add(
-            np.nan_to_num(
-                np.abs(noise * oracle * generator.standard_normal(oracle.shape)), posinf=0.0
-            )
-        )
+        off = np.abs(noise * oracle * generator.standard_normal(oracle.shape))
+        scatter.add(*[np.nan_to_num(off, posinf=0.0)] * 2)
     return Expected("y", to_array(tensor), oracle, scatter)
 
 
@@ -162,7 +159,7 @@ def test_ties_are_undecided_and_only_they():
 
 def test_noise_that_is_not_finite_passes_nothing():
     wanted = expected([1.0, 2.0])
-    wanted.noise.add(np.array([0.0, math.inf]))
+    wanted.noise.add(np.array([0.0, math.inf]), np.array([0.0, math.inf]))
     assert outcome(wanted, [1.0, 5.0]) is Outcome.INCONCLUSIVE
     assert outcome(wanted, [1.5, 2.0]) is Outcome.FAILED
     assert outcome(wanted, [1.0, 2.0]) is Outcome.PASSED
@@ -257,7 +254,7 @@ def test_complex_numbers_are_compared_as_such():
         "y",
         to_array(values),
         values.numpy().astype(np.complex128),
-        Noise(np.full(2, 1e-7), [1e-14]),
+        Noise(np.full(2, 1e-7), np.zeros(2), np.full(2, 1e-7), [1e-14]),
     )
     assert outcome(wanted, values) is Outcome.PASSED
     assert outcome(wanted, values.conj().resolve_conj()) is Outcome.FAILED

@@ -23,7 +23,7 @@ def outcomes(values, tolerance, *, noise=1e-7):
     eager = Array.of(values)
     expected = unobserved("output", eager, eager)
     if expected.noise.undecided is None:
-        expected.noise.add(np.full(values.shape, noise))
+        expected.noise.add(*[np.full(values.shape, noise)] * 2)
     fixed = tolerance.for_dtype("float32") if tolerance.fixed else None
 
     def of(answer):
