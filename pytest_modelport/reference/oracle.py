@@ -172,9 +172,8 @@ class Oracle(TorchDispatchMode):
             self._forget(targets)
             return
         for tensor in targets:
-            written = (
-                self.of(tensor).resolve_conj().resolve_neg()
-            )  # below here nobody heeds the bits
+            # What is called from a mode does not heed the bits of lazy views.
+            written = self.of(tensor).resolve_conj().resolve_neg()
             self.of(tensor).copy_(_within(_rounded(written, tensor, widest), tensor))
         known = {tensor.untyped_storage()._cdata for tensor in tensors}
         for eager, value in zip(tree_flatten(result)[0], tree_flatten(exact)[0], strict=True):
