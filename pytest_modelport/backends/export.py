@@ -38,6 +38,21 @@ class ExportRequest:
     device: str = "cpu"
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def file_outputs(self) -> tuple[str, ...]:
+        """Names for files in which an output may not be called as an input is: a cache that comes
+        in and goes out, say.
+        """
+        taken = {item.name for item in self.inputs.tensors}
+        names: list[str] = []
+        for name in self.outputs:
+            own = name
+            while own in taken:
+                own += "_out"
+            taken.add(own)
+            names.append(own)
+        return tuple(names)
+
     def value(self, name: str, shape: tuple[int | str | None, ...] | None = None) -> TensorSpec:
         """The promise for one of the request's inputs when the file itself does not say more."""
         from pytest_modelport.core.tensors import dtype_name

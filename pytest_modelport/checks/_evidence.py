@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pytest_modelport.compare.comparison import Comparison
+from pytest_modelport.compare.comparison import Comparison, compare
 from pytest_modelport.compare.judge import Opinion, allowance, sqnr_db
+from pytest_modelport.core.arrays import Array
 from pytest_modelport.core.sample import Sample
 from pytest_modelport.core.verdict import Outcome, jsonable
+from pytest_modelport.reference.expected import Expected, ExpectedCall
 from pytest_modelport.request.tolerance import Tolerance
 
 if TYPE_CHECKING:
@@ -97,3 +99,31 @@ def _weak(comparison: Comparison) -> str:
     place = f"'{comparison.name}' at {comparison.call}"
     share = comparison.noise / comparison.magnitude
     return f"weak evidence for {place}: rounding alone moves the model's own answer by {share:.1%}"
+
+
+#: Said of errors that a comparison by torch.testing's defaults would not see.
+DIGITS = "a loss of precision, where torch.testing's defaults see none"
+
+
+def only_digits(
+    comparison: Comparison, expected: Expected, got: Array, tolerance: Tolerance
+) -> bool:
+    """Whether values are so little off that torch.testing's table for the dtype allows it."""
+    if not comparison.score or comparison.nonfinite or tolerance.fixed:
+        return False
+    table = Tolerance().for_dtype(expected.eager.dtype)
+    return compare(comparison.call, expected, got, table).score <= 1
+
+
+def without_numbers(steps: Sequence[ExpectedCall], *, tensors: bool) -> Opinion:
+    """What answers amount to that hold no finite number, and differ in nothing else. tensors:
+    whether there are any.
+    """
+    constants = max(len(step.constants) for step in steps)
+    if tensors:
+        what = "no output holds a finite number: their shapes, dtypes and places are the model's"
+    elif constants:
+        what = f"no tensors: {constants} Python value{'s' * (constants > 1)} as the model's"
+    else:
+        return Opinion(Outcome.INCONCLUSIVE, "nothing was compared: there are no outputs")
+    return Opinion(Outcome.PASSED, f"{what}; {len(steps)} calls")

@@ -10,7 +10,15 @@ from typing import Any
 
 from pytest_modelport.checks._answers import PortAnswer
 from pytest_modelport.checks._diagnosis import Suspect, diagnose
-from pytest_modelport.checks._evidence import figures, inputs_text, notes, summary
+from pytest_modelport.checks._evidence import (
+    DIGITS,
+    figures,
+    inputs_text,
+    notes,
+    only_digits,
+    summary,
+    without_numbers,
+)
 from pytest_modelport.checks._structure import in_order, other_constants
 from pytest_modelport.compare.comparison import Comparison, compare
 from pytest_modelport.compare.control import controls
@@ -21,7 +29,6 @@ from pytest_modelport.core.verdict import Outcome, Stage, Verdict, jsonable
 from pytest_modelport.isolation.stops import Stop
 from pytest_modelport.reference.expected import Expected, ExpectedCall
 from pytest_modelport.reference.reference import EVALUATIONS, Reference
-from pytest_modelport.request.tolerance import Tolerance
 from pytest_modelport.workbench.feeds import unkept
 from pytest_modelport.workbench.workbench import Workbench
 
@@ -31,10 +38,6 @@ _CLOSE = 8.0
 #: the least growth that says so. Noise that comes from flipped decisions grows with the square root
 #: of their number, by 4.
 _AMPLITUDE, _LINEAR = 16.0, 8.0
-
-
-#: Said of errors that a comparison by torch.testing's defaults would not see.
-_DIGITS = "a loss of precision, where torch.testing's defaults see none"
 
 
 @dataclass(frozen=True)
@@ -158,36 +161,33 @@ class Judgement:
             return self._say(stage, opinion, {**evidence, "calls": samples}, weak)
         compared = any(comparison.count for comparison, _ in opinions)
         if worst is None or (worst[1].outcome is Outcome.PASSED and not compared):
-            why = (
-                "every output is empty or has no finite number" if worst else "there are no outputs"
-            )
-            nothing = Opinion(Outcome.INCONCLUSIVE, f"nothing was compared: {why}")
-            return self._say(Stage.COMPARE, nothing, {"calls": samples}, weak)
+            said = without_numbers(self.reference.steps, tensors=bool(self.pairs))
+            found = self._say(Stage.COMPARE, said, {"calls": samples}, weak)
+            if not self.pairs:
+                return found
+            cautions = [*found.cautions, said.reason]
+            return replace(found, evidence={**found.evidence, "cautions": cautions})
         comparison, opinion = worst
         seen: dict[str, Any] = {}
         if opinion.outcome is Outcome.PASSED:
             blind, seen = self._control(opinions)
             reason = summary(opinions, self.workbench.tolerance)
             opinion = blind or replace(opinion, reason=reason)
-        elif self._only_digits(comparison):
-            opinion = replace(opinion, reason=f"{opinion.reason}: {_DIGITS}")
+        elif only_digits(comparison, *self._tensor(comparison), self.workbench.tolerance):
+            opinion = replace(opinion, reason=f"{opinion.reason}: {DIGITS}")
         evidence = {**self._evidence(comparison, opinion), **seen, "calls": samples}
         call = next(call for call in self.reference.calls if call.label == comparison.call)
         evidence["sample"] = inputs_text(self.workbench.case.module, call.sample)
         return self._say(Stage.COMPARE, opinion, evidence, weak)
 
-    def _only_digits(self, comparison: Comparison) -> bool:
-        """Whether values are so little off that torch.testing's table for the dtype allows it."""
-        if not comparison.score or comparison.nonfinite or self.workbench.tolerance.fixed:
-            return False
-        pair = next(
-            pair
+    def _tensor(self, comparison: Comparison) -> tuple[Expected, Array]:
+        """What a comparison was about."""
+        return next(
+            (pair.expected, pair.got)
             for pair in self.pairs
             if pair.expected.name == comparison.name
             and self.reference.calls[pair.step].label == comparison.call
         )
-        table = Tolerance().for_dtype(pair.expected.eager.dtype)
-        return compare(comparison.call, pair.expected, pair.got, table).score <= 1
 
     def _control(
         self, opinions: Sequence[tuple[Comparison, Opinion]]

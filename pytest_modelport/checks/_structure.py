@@ -4,6 +4,7 @@ values.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from pytest_modelport.core.arrays import Array
@@ -44,6 +45,10 @@ def other_constants(step: ExpectedCall, answer: Answer, manifest: Manifest) -> I
     got = dict(answer.constants) if manifest.call == "natural" else dict(manifest.constants)
     for name in step.constants.keys() | got.keys():
         expected, value = step.constants.get(name, "nothing"), got.get(name, "nothing")
-        if expected != value:
+        if expected != value and not (_is_nan(expected) and _is_nan(value)):
             place = f"Python value {name!r} at {step.call.label}"
             yield f"{place} is {value!r}, the model's is {expected!r}"
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -27,7 +27,11 @@ _EPS = {
     "float16": 2.0**-10,
     "bfloat16": 2.0**-7,
     "float32": 2.0**-23,
+    "complex32": 2.0**-10,
     "complex64": 2.0**-23,
+    "float8_e4m3fn": 2.0**-3,
+    "float8_e4m3fnuz": 2.0**-3,
+    "float8_e8m0fnu": 1.0,
     "float64": 2.0**-52,
 }
 
@@ -41,8 +45,8 @@ _TINY = {"float16": 2.0**-24, "float64": 2.0**-1022, "complex128": 2.0**-1022}
 
 
 def eps(dtype: str) -> float:
-    """The spacing of numbers at 1 in a dtype named as torch names it. float8 formats count as
-    2**-2.
+    """The spacing of numbers at 1 in a dtype named as torch names it. float8 formats with two bits
+    of mantissa: 2**-2.
     """
     return _EPS.get(dtype, 0.25)
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_modelport.compare.comparison import Comparison
+from pytest_modelport.compare.comparison import Comparison, eps
+from pytest_modelport.core import narrow
 from pytest_modelport.core.arrays import Array
 from pytest_modelport.reference.expected import Expected
 from pytest_modelport.request.tolerance import Tolerance
@@ -75,8 +76,9 @@ def _moved(
     worst = comparison.worst
     if worst is None or not math.isfinite(worst.allowed) or not worst.allowed:
         return
-    size = _TIMES * limit * worst.allowed
     before = values[worst.index]
+    # At least to the next number that the dtype has.
+    size = max(_TIMES * limit * worst.allowed, 2 * eps(got.dtype) * float(abs(before)))
     values[worst.index] = before + (-size if before.real > 0 else size)
     yield Control(f"off by {size:.2g} at {_place(worst.index)}", _array(got.dtype, values), size)
 
@@ -101,7 +103,6 @@ def _place(index: tuple[int, ...]) -> str:
 
 def _array(dtype: str, values: npt.NDArray[Any]) -> Array:
     """The values in a dtype that NumPy may not have."""
-    if dtype != "bfloat16":
-        return Array.of(values.astype(dtype))
-    bits = (np.ascontiguousarray(values, np.float32).view(np.uint32) >> 16).astype(np.uint16)
-    return Array(dtype, values.shape, bits.tobytes())
+    if narrow.lacking(dtype):
+        return Array(dtype, values.shape, narrow.data_of(dtype, values))
+    return Array.of(values.astype(dtype))

@@ -46,11 +46,8 @@ def judge(
     place = f"'{comparison.name}' at {comparison.call}"
     if not comparison.dtype_matches or not comparison.shape_matches:
         what = "shape" if comparison.dtype_matches else "dtype"
-        return Opinion(
-            Outcome.FAILED,
-            f"{what} of {place} is {comparison.got}, the model's is {comparison.expected}",
-            1e9,
-        )
+        said = f"{what} of {place} is {comparison.got}, the model's is {comparison.expected}"
+        return Opinion(Outcome.FAILED, said + _hint(comparison), 1e9)
     if comparison.nonfinite:
         return Opinion(
             Outcome.FAILED,
@@ -72,6 +69,15 @@ def judge(
         f"{place} agrees as far as quantization steps allow: {sqnr_db(comparison):.0f} dB",
         opinion.rank,
     )
+
+
+def _hint(comparison: Comparison) -> str:
+    """The cure where a file has no complex tensors, and an exporter made pairs of real ones."""
+    dtype, _, shape = comparison.expected.partition("[")
+    parts = {"complex64": "float32", "complex128": "float64"}.get(dtype)
+    if parts is None or comparison.got != f"{parts}[{shape[:-1]}{', ' * (shape != ']')}2]":
+        return ""
+    return ": real and imaginary parts, as such a file has them; return torch.view_as_real(...)"
 
 
 def within_steps(cost: float | None) -> float:

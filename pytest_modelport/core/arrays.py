@@ -95,17 +95,17 @@ class Array:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
 
     def numpy(self) -> npt.NDArray[Any]:
-        """A read-only NumPy array. bfloat16 becomes float32, which holds each of its values
-        exactly.
+        """A read-only NumPy array. bfloat16 and float8 become float32, complex32 complex64, which
+        hold each of their values exactly.
 
-        Raises `TypeError` for dtypes NumPy cannot hold (float8).
+        Raises `TypeError` for other dtypes that NumPy cannot hold.
         """
         import numpy as np
 
-        if self.dtype == "bfloat16":
-            memory: npt.NDArray[Any] = (
-                np.frombuffer(self.data, np.uint16).astype(np.uint32) << 16
-            ).view(np.float32)
+        from pytest_modelport.core import narrow
+
+        if narrow.lacking(self.dtype):
+            memory: npt.NDArray[Any] = narrow.values_of(self.dtype, self.data)
         elif self.dtype in _NUMPY:
             memory = np.frombuffer(self.data, np.dtype(self.dtype))
         else:

@@ -30,12 +30,18 @@ TRACED = "traced at "
 @dataclass(frozen=True)
 class TensorSpec:
     """One promised input or output. A dim is its size, or a symbol's name, or None where the file
-    does not say.
+    does not say. stored: its name in the file, where that is another.
     """
 
     name: str
     dtype: str
     shape: tuple[int | str | None, ...] | None = None
+    stored: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """Its name in the file."""
+        return self.stored or self.name
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,12 @@ class Manifest:
 
 def _values(rows: Any) -> tuple[TensorSpec, ...]:
     return tuple(
-        TensorSpec(row["name"], row["dtype"], None if row["shape"] is None else tuple(row["shape"]))
+        TensorSpec(
+            row["name"],
+            row["dtype"],
+            None if row["shape"] is None else tuple(row["shape"]),
+            row.get("stored", ""),
+        )
         for row in rows
     )
 

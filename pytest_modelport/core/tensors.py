@@ -44,6 +44,15 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    """An output as a dense tensor: a sparse one is what it stands for, zeros included."""
+    sparse = tensor.layout in (torch.sparse_coo, *_COMPRESSED)
+    return tensor.to_dense() if sparse else tensor
+
+
+_COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+
+
 def to_array(tensor: torch.Tensor, *, strided: bool = False) -> Array:
     """A copy of the tensor's values, in C order or, with `strided`, laid out as the tensor is.
 

@@ -52,9 +52,10 @@ def build_case(
             "give args, or let the factory return (module, args)"
         )
     sample = loaded.sample if unsaid and loaded.sample is not None else Sample.of(args, kwargs)
+    lazy = modules.initialised(module, sample)
     first = name_inputs(module, sample)
     shapes, inferred = _shapes(options.dynamic_shapes, module, first, options.timeout)
-    notes = (*loaded.notes, *inferred)
+    notes = (*loaded.notes, *lazy, *inferred)
     training = modules.training(module)
     case = Case(
         module=module,

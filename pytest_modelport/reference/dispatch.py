@@ -19,8 +19,10 @@ def wide(dtype: torch.dtype) -> torch.dtype:
 
 
 def operands(values: list[Any]) -> list[torch.Tensor]:
-    """The floating point and complex tensors among an operation's flat arguments."""
-    return [value for value in values if is_inexact(value)]
+    """The floating point and complex tensors among an operation's flat arguments; dense ones, whose
+    numbers lie where an oracle finds them.
+    """
+    return [value for value in values if is_inexact(value) and value.layout is torch.strided]
 
 
 def is_arithmetic(function: Any, tensors: list[torch.Tensor]) -> bool:

@@ -22,6 +22,7 @@ from pytest_modelport.core.arrays import Array, write_arrays
 from pytest_modelport.core.errors import Rejected
 from pytest_modelport.core.sample import Call
 from pytest_modelport.core.tensors import (
+    dense,
     fresh,
     is_inexact,
     is_tensor,
@@ -270,7 +271,7 @@ def _row(
     names = tree.names(flat.leaves, root="output")
 
     def keep(tensor: torch.Tensor) -> int:
-        arrays.append(to_array(convert(tensor)))
+        arrays.append(to_array(convert(dense(tensor))))
         return len(arrays) - 1
 
     return {

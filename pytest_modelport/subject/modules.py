@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+
+from pytest_modelport.core.errors import UsageError
+from pytest_modelport.core.sample import Sample
+from pytest_modelport.core.tensors import fresh
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,6 +21,24 @@ if TYPE_CHECKING:
 def paths(module: nn.Module) -> dict[int, str]:
     """`id(submodule)` -> its path; the subject itself is its class name."""
     return {id(part): path or type(module).__name__ for path, part in module.named_modules()}
+
+
+def initialised(module: nn.Module, sample: Sample) -> tuple[str, ...]:
+    """Run a module with lazy parts once, as its first call would, so that there are weights to
+    export. Returns a note. Raises `UsageError` with what the module says.
+    """
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    if not any(map(nn.parameter.is_lazy, tensors)):
+        return ()
+    once = fresh(sample)
+    try:
+        with torch.no_grad():
+            module(*once.args, **once.kwargs)
+    except Exception as error:
+        raise UsageError(
+            f"{type(module).__name__} has lazy parts and fails where they are made: {error}"
+        ) from error
+    return ("the model's lazy parts were made by running it once on its inputs",)
 
 
 def training(module: nn.Module) -> str:

@@ -38,7 +38,7 @@ def dynamo(request: ExportRequest, path: Path) -> tuple[str, ...]:
         kwargs=kwargs,
         dynamo=True,
         input_names=[item.name for item in request.inputs.tensors],
-        output_names=list(request.outputs),
+        output_names=list(request.file_outputs),
         dynamic_shapes=shapes,
         opset_version=request.options.get("opset"),
         optimize=request.options.get("optimize", True),
@@ -47,7 +47,7 @@ def dynamo(request: ExportRequest, path: Path) -> tuple[str, ...]:
     )
     if not request.options.get("debug"):
         onnx_files.strip_metadata(path)
-    return programs.notes(call)
+    return (*programs.notes(call), *_renamed(request))
 
 
 def legacy(request: ExportRequest, path: Path) -> tuple[str, ...]:
@@ -68,10 +68,17 @@ def legacy(request: ExportRequest, path: Path) -> tuple[str, ...]:
             str(path),
             dynamo=False,
             input_names=[item.name for item in request.inputs.tensors],
-            output_names=list(request.outputs),
+            output_names=list(request.file_outputs),
             dynamic_axes=axes if request.shapes.dynamic else None,
             opset_version=request.options.get("opset"),
             do_constant_folding=request.options.get("constant_folding", True),
             training=torch.onnx.TrainingMode.PRESERVE,
         )
-    return torchscript_files.frozen(caught)
+    return (*torchscript_files.frozen(caught), *_renamed(request))
+
+
+def _renamed(request: ExportRequest) -> tuple[str, ...]:
+    """A note on outputs that have an input's name, which no ONNX file can give both."""
+    pairs = zip(request.outputs, request.file_outputs, strict=True)
+    others = [f"{name} is {own}" for name, own in pairs if name != own]
+    return (f"in the file output {', '.join(others)}: an input has its name",) if others else ()

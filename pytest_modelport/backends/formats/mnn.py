@@ -37,7 +37,7 @@ def export(request: ExportRequest) -> Exported:
     """
     onnx = request.folder / "model.onnx"
     notes = _onnx_exporters.chosen(request, onnx)
-    promise = onnx_files.promise(onnx)
+    inputs, outputs = onnx_files.promise(onnx)
     command = [sys.executable, "-c", _CONVERT, "-f", "ONNX", "--modelFile", str(onnx)]
     command += ["--MNNModel", str(request.folder / _ENTRY), "--bizCode", "modelport"]
     convert("MNN", command, request.folder, request.folder / _ENTRY)
@@ -46,7 +46,8 @@ def export(request: ExportRequest) -> Exported:
     return Exported(
         _ENTRY,
         "named",
-        *promise,
+        inputs,
+        onnx_files.named(outputs, request),
         {},
         versions("torch", "onnx", "MNN"),
         (*notes, programs.UNREADABLE),

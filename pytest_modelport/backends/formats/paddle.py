@@ -38,10 +38,12 @@ def export(request: ExportRequest) -> Exported:
     """Write the ONNX file that the converter gets."""
     path = request.folder / _ONNX
     notes = _onnx_exporters.legacy(replace(request, options={"opset": _OPSET}), path)
+    inputs, outputs = onnx_files.promise(path)
     return Exported(
         _ONNX,
         CALL,
-        *onnx_files.promise(path),
+        inputs,
+        onnx_files.named(outputs, request),
         {},
         versions("torch", "onnx"),
         (*notes, programs.UNREADABLE),

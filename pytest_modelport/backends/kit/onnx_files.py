@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +30,25 @@ def checked(
     """
     inputs, outputs = promise(path)
     names = tuple(value.name for value in outputs)
-    if names != request.outputs:
+    if names != request.file_outputs:
         raise WrongArtifact(
-            f"outputs are {', '.join(names)}; the model's are {', '.join(request.outputs)}"
+            f"outputs are {', '.join(names)}; the model's are {', '.join(request.file_outputs)}"
         )
     wanted = request.options.get("opset")
     if wanted is not None and wanted != (made := opset(path)):
         raise WrongArtifact(f"the file has opset {made}; opset {wanted} was asked for")
-    return inputs, outputs
+    return inputs, named(outputs, request)
+
+
+def named(outputs: tuple[TensorSpec, ...], request: ExportRequest) -> tuple[TensorSpec, ...]:
+    """A file's outputs under the names that the model's have."""
+    own = dict(zip(request.file_outputs, request.outputs, strict=True))
+    return tuple(
+        value
+        if own.get(value.name, value.name) == value.name
+        else replace(value, name=own[value.name], stored=value.name)
+        for value in outputs
+    )
 
 
 def strip_value_info(path: Path) -> None:

@@ -38,6 +38,20 @@ def dense(array: Array) -> npt.NDArray[Any]:
     return np.array(array.numpy(), order="C", copy=True)
 
 
+def packed(array: Array) -> bytes:
+    """The memory of an array of any dtype, in C order."""
+    import numpy as np
+
+    if array.strides is None:
+        return bytes(array.data)
+    size = len(array.data) // max(
+        1 + sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)), 1
+    )
+    elements = np.frombuffer(array.data, f"V{size}")
+    steps = [stride * size for stride in array.strides]
+    return np.lib.stride_tricks.as_strided(elements, array.shape, steps).tobytes()
+
+
 def narrowed(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Integers in the narrower dtype a file takes; everything else as it is, for the port to
     refuse.

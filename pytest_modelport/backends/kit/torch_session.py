@@ -65,7 +65,7 @@ class TorchSession:
         """
         import torch
 
-        from pytest_modelport.core.tensors import is_tensor, to_array, to_tensor
+        from pytest_modelport.core.tensors import dense, is_tensor, to_array, to_tensor
 
         tensors = {name: to_tensor(array, self._device) for name, array in feed.inputs.items()}
         with torch.no_grad():
@@ -81,7 +81,7 @@ class TorchSession:
             if (after := to_array(tensor, strided=True)).shape != feed.inputs[name].shape
             or not after.same(feed.inputs[name])
         }
-        outputs = [to_array(tensor) for _, tensor in flat.leaves]
+        outputs = [to_array(dense(tensor)) for _, tensor in flat.leaves]
         constants = tuple((tree.name(path, root="output"), value) for path, value in flat.constants)
         return Answer(tuple(zip(self._names(flat), outputs, strict=True)), constants, mutated)
 

@@ -33,8 +33,8 @@ class MnnSession:
         config = {"precision": precision, "backend": 0, "numThread": session_options.threads}
         self._manager = MNN.nn.create_runtime_manager((config,))
         names = (
-            [value.name for value in manifest.inputs],
-            [value.name for value in manifest.outputs],
+            [value.file_name for value in manifest.inputs],
+            [value.file_name for value in manifest.outputs],
         )
         self._module = MNN.nn.load_module_from_file(
             str(path), *names, runtime_manager=self._manager

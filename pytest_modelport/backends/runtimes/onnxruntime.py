@@ -33,7 +33,7 @@ def open(
     device asked for.
     """
     return _onnxruntime.OnnxRuntimeSession(
-        str(folder / manifest.entry), session_options, providers(session_options)
+        str(folder / manifest.entry), session_options, providers(session_options), manifest
     )
 
 

@@ -52,7 +52,7 @@ def open(
     of it.
     """
     return _onnxruntime.OnnxRuntimeSession(
-        str(folder / manifest.entry), session_options, providers(session_options)
+        str(folder / manifest.entry), session_options, providers(session_options), manifest
     )
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pytest_modelport.backends.kit import ordered
 from pytest_modelport.backends.session_options import SessionOptions
+from pytest_modelport.core import narrow
 from pytest_modelport.core.arrays import Array
 from pytest_modelport.core.artifact import Manifest
 from pytest_modelport.core.feed import Answer, Feed
@@ -22,31 +24,42 @@ REFEREE = True
 class ReferenceSession:
     """`onnx.reference.ReferenceEvaluator`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, manifest: Manifest) -> None:
         import onnx
         import onnx.reference
 
         self._evaluator = onnx.reference.ReferenceEvaluator(str(path))
+        self._own = {value.file_name: value.name for value in manifest.outputs}
         self.options = {"evaluator": "onnx.reference", "onnx": onnx.__version__}
 
     def run(self, feed: Feed) -> Answer:
         """One call."""
         wanted = set(self._evaluator.input_names)
-        feeds = {
-            name: array.numpy().copy() for name, array in feed.inputs.items() if name in wanted
-        }
+        feeds = {name: _given(array) for name, array in feed.inputs.items() if name in wanted}
         results = self._evaluator.run(None, feeds)
         return Answer(
             tuple(
-                (name, Array.of(result))
+                (self._own.get(name, name), Array.of(result))
                 for name, result in zip(self._evaluator.output_names, results, strict=True)
             )
         )
 
 
+def _given(array: Array) -> Any:
+    """An input in the dtype that onnx itself has for it: ml_dtypes' where NumPy has none."""
+    import numpy as np
+
+    if not narrow.lacking(array.dtype) or array.dtype == "complex32":
+        return array.numpy().copy()
+    import ml_dtypes
+
+    dtype = np.dtype(getattr(ml_dtypes, array.dtype))
+    return np.frombuffer(ordered.packed(array), dtype).reshape(array.shape).copy()
+
+
 def open(folder: Path, manifest: Manifest, session_options: SessionOptions) -> ReferenceSession:  # noqa: ARG001
     """Open the file. Raises what onnx raises."""
-    return ReferenceSession(folder / manifest.entry)
+    return ReferenceSession(folder / manifest.entry, manifest)
 
 
 def trace(
@@ -64,7 +77,7 @@ def trace(
     feed, number = feeds[-1]
     seed(number)
     inputs = {
-        name: array.numpy().copy()
+        name: _given(array)
         for name, array in feed.inputs.items()
         if name in set(evaluator.input_names)
     }

@@ -1,0 +1,146 @@
+"""Subjects whose answers are other things than dense float tensors simply work."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+
+class Of(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args):
+        return self.function(*args)
+
+
+X = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+PASS = {
+    "a NaN beside a tensor": lambda x: (x * 2, math.nan),
+    "a number alone": lambda _: 3.5,
+    "a string alone": lambda _: "s",
+    "an integer of no dims": lambda x: (x > 0).sum(),
+    "a bool tensor": lambda x: (x > 0).any(),
+    "nothing but NaN": lambda x: x / 0 * 0,
+    "nothing but infinities": lambda x: x.abs() / 0 + math.inf,
+    "an empty tensor": lambda x: x[:0],
+    "sparse": lambda x: x.relu().to_sparse(),
+    "sparse by rows": lambda x: x.relu().to_sparse_csr(),
+    "float8": lambda x: x.to(torch.float8_e4m3fn),
+    "bfloat16": lambda x: x.bfloat16() * 3,
+    "complex32": lambda x: torch.view_as_complex(torch.stack([x, x], -1)).to(torch.complex32),
+    "complex64": lambda x: torch.complex(x, -x) * 1j,
+}
+
+
+@pytest.mark.filterwarnings("ignore:ComplexHalf")
+@pytest.mark.parametrize("name", PASS)
+def test_an_output_is_compared_as_what_it_is(name, prove):
+    report = prove(["torchscript"], Of(PASS[name]), X, checks=["parity"])
+    assert report.passed, report
+
+
+def test_python_values_that_depend_on_the_input_are_not_constants(prove):
+    model = Of(lambda x, y: torch.equal(x, y))
+    [verdict] = prove(["torchscript"], model, (X, X.clone()), checks=["parity"]).verdicts
+    assert str(verdict.outcome) == "failed", verdict
+    assert "Python value 'output'" in verdict.reason
+    assert "is True, the model's is False" in verdict.reason
+
+
+WRONG = {
+    "nothing but NaN": lambda x: x / 0,
+    "an empty tensor": lambda x: x[:0, :2],
+    "sparse": lambda x: x.abs().to_sparse(),
+    "float8": lambda x: (x * 1.3).to(torch.float8_e4m3fn),
+    "complex64": lambda x: torch.complex(x, x) * 1j,
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_one_is_red(name, prove, tmp_path):
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
+        torch.jit.save(torch.jit.trace(Of(WRONG[name]), X), tmp_path / "wrong.pt")
+    report = prove(
+        ["torchscript"],
+        Of(PASS[name]),
+        X,
+        checks=["parity"],
+        artifact=tmp_path / "wrong.pt",
+        examples=0,
+    )
+    [verdict] = report.verdicts
+    assert str(verdict.outcome) == "failed", verdict
+
+
+def test_nothing_at_all_is_an_error(prove):
+    [verdict] = prove(["torchscript"], Of(lambda _: None), X, checks=["parity"]).verdicts
+    assert verdict.reason == "the model returns nothing: nothing can be compared"
+    assert str(verdict.outcome) == "error"
+
+
+def test_what_was_compared_of_no_numbers_stands_beside_the_row(prove):
+    [verdict] = prove(["torchscript"], Of(PASS["nothing but NaN"]), X, checks=["parity"]).verdicts
+    assert verdict.cautions[-1].startswith("no output holds a finite number")
+
+
+def test_parts_of_complex_numbers_come_with_the_cure(prove, needs):
+    needs({"onnx": "onnx"})
+    [verdict] = prove(["onnx"], Of(PASS["complex64"]), X, checks=["parity"]).verdicts
+    assert "dtype of 'output' at args is float32[3, 4, 2]" in verdict.reason
+    assert verdict.reason.endswith("return torch.view_as_real(...)")
+
+
+@pytest.mark.parametrize("target", ["onnx", "onnx:reference"])
+@pytest.mark.parametrize("dtype", [torch.float8_e5m2, torch.bfloat16], ids=str)
+def test_dtypes_that_numpy_lacks_pass_through_onnx(prove, needs, target, dtype):
+    needs({"onnx": "onnx", "onnxruntime": "onnxruntime"})
+    model = Of(lambda x: (x.float() * 2).to(dtype))
+    report = prove([target], model, X.to(dtype), checks=["parity"])
+    assert report.passed, report
+
+
+def test_bfloat16_in_openvino_is_not_taken_for_float16(prove, needs):
+    needs({"openvino": "openvino"})
+    report = prove(["openvino"], nn.Linear(4, 2).bfloat16(), X.bfloat16(), checks=["parity"])
+    assert report.passed, report
+
+
+class Cache(nn.Module):
+    """State that comes in and goes out under one name; and one that is handed through."""
+
+    def forward(self, x, past, mask):
+        return {"y": x.sum(), "past": torch.cat([past, x]), "mask": mask}
+
+
+class Called(nn.Module):
+    def forward(self, output):
+        return output * 2
+
+
+@pytest.mark.parametrize("target", ["onnx", "onnx_legacy", "onnx:reference", "mnn", "openvino"])
+@pytest.mark.parametrize(
+    ("model", "inputs"),
+    [(Cache(), (X, torch.ones(2, 4), torch.ones(3))), (Called(), (X,))],
+    ids=["cache", "called output"],
+)
+def test_outputs_may_be_named_as_inputs_are(prove, needs, target, model, inputs):
+    needs({"onnx": "onnx", "MNN": "MNN", "openvino": "openvino"})
+    report = prove([target], model, inputs, checks=["parity"])
+    assert report.passed, report
+    if target == "onnx" and len(inputs) == 3:
+        said = "in the file output past is past_out, mask is mask_out: an input has its name"
+        assert said in report.verdicts[0].notes
+
+
+def test_lazy_modules_are_made_by_running_them_once(prove):
+    model = nn.Sequential(nn.LazyConv1d(4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2)).eval()
+    report = prove(["torchscript"], model, torch.randn(1, 2, 8))
+    assert report.passed, report
+    assert any("lazy parts were made" in note for note in report.verdicts[0].notes)
