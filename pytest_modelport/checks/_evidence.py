@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_modelport.compare.comparison import Comparison, compare
 from pytest_modelport.compare.judge import Opinion, allowance, sqnr_db
+from pytest_modelport.core import tree
 from pytest_modelport.core.arrays import Array
 from pytest_modelport.core.sample import Sample
 from pytest_modelport.core.verdict import Outcome, jsonable
@@ -115,11 +116,21 @@ def only_digits(
     return compare(comparison.call, expected, got, table).score <= 1
 
 
+def _holds_something(sample: Sample) -> bool:
+    """Whether a sample has a tensor with elements, or none at all."""
+    from pytest_modelport.core.tensors import is_tensor
+
+    given = tree.flatten((sample.args, dict(sample.kwargs)), is_tensor).leaves
+    return not given or any(tensor.numel() for _, tensor in given)
+
+
 def without_numbers(steps: Sequence[ExpectedCall], *, tensors: bool) -> Opinion:
     """What answers amount to that hold no finite number, and differ in nothing else. tensors:
     whether there are any.
     """
     constants = max(len(step.constants) for step in steps)
+    if not any(_holds_something(step.call.sample) for step in steps):
+        return Opinion(Outcome.INCONCLUSIVE, "nothing was compared: every input is empty")
     if tensors:
         what = "no output holds a finite number: their shapes, dtypes and places are the model's"
     elif constants:

@@ -151,7 +151,7 @@ def test_two(modelport):
         ("modelport(Net(), torch.ones(1, 3), artifact='gone.pt')", "no artifact at gone.pt"),
         ("modelport(Net(), torch.ones(1, 3), rtol=1e-3)", "rtol without atol"),
         ("modelport(Net(), torch.ones(1, 3), samples=torch.ones(1, 3).numpy)", "samples is a"),
-        ("modelport(nn.Identity(), torch.ones(0, 3))", "nothing was compared: every output is empty"),
+        ("modelport(nn.Identity(), torch.ones(0, 3))", "nothing was compared: every input is empty"),
     ],
 )  # fmt: skip
 def test_bad_input_is_an_error_in_one_line(run, body, message):
