@@ -80,13 +80,14 @@ class Matcher:
 
     known: what the subject stores and computes. norms: batch normalisations that may have been
     folded. state: names of stored tensors that calling the subject changes. gated: those of
-    recurrent layers.
+    recurrent layers. coarse: the spacing at 1 of the constants' dtype, where NumPy has none.
     """
 
     known: list[KnownTensor]
     norms: list[Norm] = field(default_factory=list)
     state: frozenset[str] = frozenset()
     gated: frozenset[str] = frozenset()
+    coarse: float = 0.0
 
     def __post_init__(self) -> None:
         self._digests: dict[bytes, list[KnownTensor]] = {}
@@ -132,7 +133,11 @@ class Matcher:
         views = (
             (item, view) for item in computed for view in laid_out(item.values, constant.shape)
         )
-        return [item for item, view in views if close(constant, view, np.abs(view) + rms(view))]
+        return [
+            item
+            for item, view in views
+            if close(constant, view, np.abs(view) + rms(view), self.coarse)
+        ]
 
     def _rearranged(self, name: str, constant: Floats) -> Match | None:
         """Rows, or aligned pieces of rows, that are all pieces of the subject's tensors and stand
@@ -187,8 +192,8 @@ class Matcher:
         """Everything that, computed anew, gives this constant: equal layers are stored once."""
         found = [
             (sources, label)
-            for sources, label, *near in self._computed(constant)
-            if close(constant, *near)
+            for sources, label, values, scale in self._computed(constant)
+            if close(constant, values, scale, self.coarse)
         ]
         sources = tuple(dict.fromkeys(source for many, _ in found for source in many))
         return Match(name, "folded", sources, found[0][1]) if found else None
@@ -201,7 +206,8 @@ class Matcher:
             if apart <= _RESEMBLES and sources and self.state.issuperset(sources):
                 return Match(name, "state", sources, label)
             if apart <= _RESEMBLES and (best is None or apart < best[0]):
-                detail = difference(constant, candidate, ~near(constant, candidate, scale), label)
+                wrong = ~near(constant, candidate, scale, self.coarse)
+                detail = difference(constant, candidate, wrong, label)
                 best = apart, Match(name, "damaged", sources, detail)
         return best[1] if best else None
 

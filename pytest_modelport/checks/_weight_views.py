@@ -88,15 +88,18 @@ def divisors(length: int) -> list[int]:
     return [width for width in range(length, 1, -1) if length % width == 0]
 
 
-def near(constant: Floats, candidate: Floats, scale: Floats) -> npt.NDArray[np.bool_]:
+def near(
+    constant: Floats, candidate: Floats, scale: Floats, coarse: float = 0.0
+) -> npt.NDArray[np.bool_]:
+    """coarse: the spacing at 1 of a dtype that NumPy does not have."""
     eps = np.finfo(candidate.dtype).eps if candidate.dtype.kind == "f" else 2.0**-23
-    return np.asarray(np.abs(constant - candidate) <= _FOLD_ULPS * eps * scale)
+    return np.asarray(np.abs(constant - candidate) <= _FOLD_ULPS * max(eps, coarse) * scale)
 
 
-def close(constant: Floats, candidate: Floats, scale: Floats) -> bool:
+def close(constant: Floats, candidate: Floats, scale: Floats, coarse: float = 0.0) -> bool:
     first = (slice(0, 1),) * constant.ndim  # most candidates differ at once
-    return bool(near(constant[first], candidate[first], scale[first]).all()) and bool(
-        near(constant, candidate, scale).all()
+    return bool(near(constant[first], candidate[first], scale[first], coarse).all()) and bool(
+        near(constant, candidate, scale, coarse).all()
     )
 
 
@@ -106,7 +109,7 @@ def distance(left: Floats, right: Floats) -> float:
     return float(np.linalg.norm((left - wide).ravel())) / size if size else math.inf
 
 
-def folded(constant: Floats, values: Floats) -> bool:
+def folded(constant: Floats, values: Floats, coarse: float = 0.0) -> bool:
     """Whether the constant is `values` times a number and plus another for each slice along one
     axis, as folding leaves it.
     """
@@ -119,6 +122,6 @@ def folded(constant: Floats, values: Floats) -> bool:
             first, second = (part - part.mean(axis=rest, keepdims=True) for part in (wide, other))
             size = np.square(first).sum(axis=rest, keepdims=True)
             factor = (first * second).sum(axis=rest, keepdims=True) / np.where(size, size, 1)
-            if distance(factor * first, second) <= _FOLDED:
+            if distance(factor * first, second) <= max(_FOLDED, 2 * coarse):
                 return True
     return False

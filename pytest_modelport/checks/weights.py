@@ -32,6 +32,8 @@ WHEN = (
     "read back or the model's outputs depend on none"
 )
 _SHOWN = 5
+#: The spacing of bfloat16's numbers at 1.
+_BFLOAT16 = 2.0**-7
 #: Relative difference of one number in float32 and in an attribute.
 _SAME = 1e-6
 
@@ -61,6 +63,7 @@ def run(workbench: Workbench) -> Iterator[Verdict]:
         list(_norms(workbench.case.module)),
         state,
         _gated(workbench.case.module),
+        coarse := _BFLOAT16 if any(array.dtype == "bfloat16" for _, array in constants) else 0.0,
     )
     floats = [(name, array.numpy()) for name, array in constants if _is_float(array.dtype)]
     matches = [
@@ -68,7 +71,8 @@ def run(workbench: Workbench) -> Iterator[Verdict]:
     ]
     expected = _expected(workbench, origins)
     absent = missing(matches, expected, stored)
-    found = Found(matches, absent, dict(floats), stored, _other_settings(workbench, origins))
+    settings = _other_settings(workbench, origins)
+    found = Found(matches, absent, dict(floats), stored, settings, coarse)
     yield replace(_verdict(workbench, found), route=route)
 
 
@@ -76,7 +80,8 @@ def run(workbench: Workbench) -> Iterator[Verdict]:
 class Found:
     """What the artifact's constants turned out to be. absent: how much of each needed tensor is
     there, from 0 to 1, where not all of it is. constants, stored: the artifact's and the subject's
-    numbers, by name. settings: those of operators that are none of the subject's, in words.
+    numbers, by name. settings: those of operators that are none of the subject's, in words. coarse:
+    the spacing at 1 of a dtype that NumPy does not have.
     """
 
     matches: Sequence[Match]
@@ -84,6 +89,7 @@ class Found:
     constants: Mapping[str, Any]
     stored: Mapping[str, Any]
     settings: Sequence[str] = ()
+    coarse: float = 0.0
 
     def of_kind(self, kind: str) -> list[Match]:
         return [match for match in self.matches if match.kind == kind]
@@ -107,14 +113,14 @@ class Found:
         for name, part in self.absent.items():
             values = self.stored[name]
             others = [other for other in unknown if self.constants[other].size == values.size]
-            fold = any(folded(self.constants[other], values) for other in others)
+            fold = any(folded(self.constants[other], values, self.coarse) for other in others)
             if not part and values.ndim > 1 and others and not fold:
                 found[name] = others[0]
         return found
 
 
 def _is_float(dtype: str) -> bool:
-    """NumPy has no numbers of eight bits and less."""
+    """Numbers of eight bits and less are what a quantization made, not the model's."""
     return dtype.startswith(("float", "bfloat")) and not dtype.startswith(("float8", "float4"))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pytest_modelport.backends.kit import openvino_tensors
 from pytest_modelport.core.arrays import Array
 from pytest_modelport.core.artifact import Manifest, TensorSpec
 
@@ -32,7 +33,8 @@ def constants(folder: Path, manifest: Manifest) -> Iterator[tuple[str, Array]]:
             node.get_type_name() == "Constant"
             and node.get_element_type().is_real() | node.get_element_type().is_integral()
         ):
-            yield node.get_friendly_name(), Array.of(node.get_data())
+            kind = node.get_element_type()
+            yield node.get_friendly_name(), openvino_tensors.array_of(kind, node.get_data())
 
 
 def inspect(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], tuple[str, ...]]:

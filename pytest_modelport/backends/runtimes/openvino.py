@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytest_modelport.backends.kit import ordered
+from pytest_modelport.backends.kit import openvino_tensors, ordered
 from pytest_modelport.backends.session_options import SessionOptions
-from pytest_modelport.core.arrays import Array
 from pytest_modelport.core.artifact import Manifest
 from pytest_modelport.core.errors import CannotJudge
 from pytest_modelport.core.feed import Answer, Feed
@@ -59,39 +58,16 @@ class OpenvinoSession:
         request.infer(self._given(feed))
         count = len(self._compiled.outputs)
         return ordered.answer(
-            self._manifest, [_result(request.get_output_tensor(place)) for place in range(count)]
+            self._manifest,
+            [
+                openvino_tensors.array_of(tensor.element_type, tensor.data)
+                for tensor in map(request.get_output_tensor, range(count))
+            ],
         )
 
     def _given(self, feed: Feed) -> dict[int, Any]:
         placed = ordered.placed(self._manifest, feed)
-        return {position: _tensor(array) for position, array in placed.items()}
-
-
-#: Dtypes that NumPy lacks: as torch and as OpenVINO name them. OpenVINO would take and give the
-#: bits of bfloat16 as float16.
-_NARROW = {"bfloat16": "bf16", "float8_e4m3fn": "f8e4m3", "float8_e5m2": "f8e5m2"}
-
-
-def _tensor(array: Array) -> Any:
-    if array.dtype not in _NARROW:
-        return ordered.dense(array)
-    import numpy as np
-    import openvino
-
-    kind = getattr(openvino.Type, _NARROW[array.dtype])
-    memory = np.frombuffer(ordered.packed(array), np.uint8).copy()
-    return openvino.Tensor(memory, openvino.Shape(list(array.shape)), kind)
-
-
-def _result(tensor: Any) -> Any:
-    import numpy as np
-
-    names = {kind: name for name, kind in _NARROW.items()}
-    kind = tensor.element_type.get_type_name()
-    if kind not in names:
-        return tensor.data
-    data = np.ascontiguousarray(tensor.data).view(np.uint8).tobytes()
-    return Array(names[kind], tuple(tensor.shape), data)
+        return {position: openvino_tensors.given(array) for position, array in placed.items()}
 
 
 def open(folder: Path, manifest: Manifest, session_options: SessionOptions) -> OpenvinoSession:
