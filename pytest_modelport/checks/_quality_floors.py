@@ -54,11 +54,9 @@ def _lost(floors: Floors, fidelity: Fidelity) -> list[str]:
         if fidelity.nonfinite
         else []
     )
-    alike = floors.top1 if floors.neighbours is None else floors.neighbours
     for name, value, limit in (
         ("top-1 agreement", fidelity.top1, floors.top1),
         ("cosine of the worst row", fidelity.cosine, floors.cosine),
-        ("share of embeddings with the same neighbour", fidelity.neighbours, alike),
     ):
         if limit is not None and value is not None and value < limit:
             found.append(f"{name} is {value:.3f}, at least {limit:g} is required")
@@ -80,6 +78,12 @@ def _lost(floors: Floors, fidelity: Fidelity) -> list[str]:
         found.append(
             f"signal over error of {worst.place} is {decibels(worst.sqnr_db)}, "
             f"at least {floors.slice_db:g} dB is required of each slice"
+        )
+    alike = floors.top1 if floors.neighbours is None else floors.neighbours
+    if alike is not None and fidelity.neighbours is not None and fidelity.neighbours < alike:
+        found.append(
+            f"{fidelity.neighbours:.3f} of the embeddings keep their nearest neighbour, "
+            f"at least {alike:g} is required"
         )
     if floors.kl is not None and fidelity.kl is not None and fidelity.kl > floors.kl:
         found.append(f"KL divergence is {fidelity.kl:.3g} nats, at most {floors.kl:g} is allowed")

@@ -14,6 +14,12 @@ from typing import Any
 
 import torch
 
+from pytest_modelport.request.tolerance import NOISE_FACTOR
+
+#: What a single element may use of its noise: the worst of many, times the factor on it.
+_USED = 1.5 * NOISE_FACTOR
+#: The most that a remainder may be off, in units of what it is a remainder of.
+_OF_STEP = 1e-3
 #: In units of the result's last place at 1.
 Amount = torch.Tensor | float
 
@@ -43,7 +49,9 @@ def _softplus(x: torch.Tensor, beta: float = 1.0, threshold: float = 20.0) -> Sp
 def _of_multiple(
     x: torch.Tensor, y: torch.Tensor, whole: Callable[[torch.Tensor], torch.Tensor]
 ) -> Spread:
-    """X less a multiple of y: off by the rounding of that multiple, where it is rounded."""
+    """X less a multiple of y: off by the rounding of that multiple, where it is rounded; but by no
+    more than a thousandth of y, since after millions of multiples nothing is left.
+    """
     x, y = (
         value if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=torch.float64)
         for value in (x, y)
@@ -52,7 +60,8 @@ def _of_multiple(
     times = whole(x.to(dtype) / y.to(dtype))
     multiple = times * y.to(dtype)
     exact = multiple.double() == times.double() * y.to(dtype).double()
-    return Spread(torch.where(exact, 0.0, x.abs().double()))
+    most = _OF_STEP * y.abs().double() / (_USED * torch.finfo(dtype).eps)
+    return Spread(torch.where(exact, 0.0, torch.minimum(x.abs().double(), most)))
 
 
 def _dtype(x: torch.Tensor, y: torch.Tensor) -> torch.dtype:
