@@ -111,7 +111,8 @@ class Runtime(Protocol):
     # `onnx(optimization=disabled)`. Optional: `ENVIRONMENT`, the installation it opens artifacts in
     # where the target names none. Optional: `ROUNDING`, how many times further than a plain sum's
     # its results may lie from the oracle, with the reason. Optional: `REFEREE = True`, where its
-    # word tells whether the file or another runtime is wrong. Optional: `absent(options)`, as a
+    # word tells whether the file or another runtime is wrong. Optional: `UNOPTIMISED`, the options
+    # with which it computes a file as it stands. Optional: `absent(options)`, as a
     # format's, for `modelport doctor`: a route of it fails when the session opens. Optional:
     # `PRELOAD`, names of modules that opening imports beside REQUIRES, for the clean room to have
     # early.

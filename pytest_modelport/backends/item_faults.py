@@ -115,6 +115,10 @@ OPTIONAL: Mapping[str, Mapping[str, Kind]] = {
         "ENVIRONMENT": _TEXT,
         "ROUNDING": (_is_factor, "a number of at least 1"),
         "REFEREE": _FLAG,
+        "UNOPTIMISED": (
+            (lambda value: isinstance(value, Mapping) and _are_names([*value])),
+            "options",
+        ),
         "PRELOAD": _NAMES,
         "LIVE": _FLAG,
     },

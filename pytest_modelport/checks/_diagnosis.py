@@ -6,62 +6,116 @@ Evidence for a verdict that stands already. Nothing here changes an outcome.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from pytest_modelport.backends import registry, requirements
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.compare.comparison import Comparison
 from pytest_modelport.compare.localise import first_wrong
+from pytest_modelport.core.arrays import Array
 from pytest_modelport.core.feed import Answer
+from pytest_modelport.core.tensor_stats import stats_of
 from pytest_modelport.isolation.stops import Stop
 from pytest_modelport.reference.origins import traced
 from pytest_modelport.reference.trace import Operation
 from pytest_modelport.workbench.workbench import Workbench
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 #: A value counts as found when it agrees this much better than the wrong output does, and at least
 #: this well.
 _SHARPER, _FINEST, _COARSEST = 8.0, 1e-6, 1e-2
+#: How many times the noise of the output a healthy value may be off.
+_ROUNDED = 0.25
+#: Two wrong answers are the same where they differ by less than this share of what is wrong.
+_ALIKE = 0.1
+
+
+class Likeness(Enum):
+    """How another answer to the call stands to the port's: right; as wrong, by the same numbers;
+    wrong in another way.
+    """
+
+    RIGHT = auto()
+    SAME = auto()
+    OTHER = auto()
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """The comparison that failed, and the position of its call in the sequence."""
+    """The comparison that failed, and the position of its call in the sequence. likeness: of
+    another runtime's answer to the call.
+    """
 
     comparison: Comparison
     step: int
+    likeness: Callable[[Answer], Likeness]
 
 
-def diagnose(
-    workbench: Workbench, suspect: Suspect, agrees: Callable[[Answer], bool]
-) -> dict[str, str]:
-    """`where` and `blame`, as far as they can be told. agrees: whether another runtime's answer to
-    the call is right.
-    """
-    found = {"blame": _blame(workbench, suspect, agrees), "where": _where(workbench, suspect)}
+def diagnose(workbench: Workbench, suspect: Suspect) -> dict[str, str]:
+    """`where` and `blame`, as far as they can be told."""
+    found = {"blame": _blame(workbench, suspect), "where": _where(workbench, suspect)}
     return {key: value for key, value in found.items() if value}
 
 
-def _blame(workbench: Workbench, suspect: Suspect, agrees: Callable[[Answer], bool]) -> str:
-    """A third opinion: another runtime on the very same file."""
+def same_numbers(port: Array, other: Array, truth: npt.NDArray[Any]) -> bool:
+    """Whether two answers are wrong by the same numbers: nearer to each other than to the truth by
+    far.
+    """
+    if (port.dtype, port.shape) != (other.dtype, other.shape):
+        return False
+    one, two = port.numpy(), other.numpy()
+    if one.dtype.kind not in "fc":
+        return bool((one == two).all())
+    finite = np.isfinite(one)
+    if not np.array_equal(finite, np.isfinite(two)) or not np.array_equal(
+        one[~finite], two[~finite], equal_nan=True
+    ):
+        return False
+    known = finite & np.isfinite(truth)
+    apart = np.abs(one[known] - two[known]).max(initial=0.0)
+    return bool(apart <= _ALIKE * np.abs(one[known] - truth[known]).max(initial=0.0))
+
+
+def _blame(workbench: Workbench, suspect: Suspect) -> str:
+    """Other runtimes on the very same file. A right answer proves that the file is right; a wrong
+    one that it is not, where both are wrong by the same numbers.
+    """
+    found: dict[str, Likeness] = {}
     for other in _referees(workbench):
         call = workbench.case.calls[suspect.step]
         try:
             with workbench.session(other) as session:
-                right = agrees(session.run(workbench.feed(call), call.seed))
+                found[other] = suspect.likeness(session.run(workbench.feed(call), call.seed))
         except (RoomEnded, Stop):
             continue
-        if other == workbench.runtime:
-            if right:
-                right_here = (
-                    f"{other} gives the right answer from the same file in this installation"
-                )
-                return f"the environment: {right_here}"
-            continue  # wrong in either version: not a third opinion
-        if right:
-            return f"the runtime: {other} gives the right answer from the same file"
-        return f"the export: {other} gives a wrong answer from the same file too"
+        if found[other] is Likeness.RIGHT:
+            return _right(other, found, here=other == workbench.runtime)
+    found.pop(workbench.runtime, None)  # wrong in either version: not a third opinion
+    same = [name for name, likeness in found.items() if likeness is Likeness.SAME]
+    if same:
+        return f"the export: {same[0]} gives the same wrong answer from the same file"
+    if found:
+        others = " and ".join(found)
+        return f"undecided: {others} gives another wrong answer from the same file"
     return ""
+
+
+def _right(other: str, found: Mapping[str, Likeness], *, here: bool) -> str:
+    if here:
+        said = f"{other} gives the right answer from the same file in this installation"
+        return f"the environment: {said}"
+    wrong = [name for name in found if name != other]
+    also = f", {' and '.join(wrong)} a wrong one too" if wrong else ""
+    return f"the runtime: {other} gives the right answer from the same file{also}"
 
 
 def _referees(workbench: Workbench) -> list[str]:
@@ -102,15 +156,43 @@ def _where(workbench: Workbench, suspect: Suspect) -> str:
     wanted = call.operations[output].signatures
     tolerance = _tolerance(suspect.comparison)
     if any(item.agrees(value, tolerance) for item in wanted for value in values):
-        gone = "the error is gone when intermediate values are kept"
-        return f"{gone}: an optimisation of {workbench.runtime} makes it"
-    place = first_wrong(call.operations, output, values, tolerance)
+        return _optimised(workbench, suspect) or _TOO_FEW
+    feed = workbench.feed(workbench.case.calls[suspect.step])
+    given = [stats_of(array.numpy()) for array in feed.inputs.values()]  # a copy of one is no node
+    place = first_wrong(call.operations, output, [*values, *given], tolerance)
     return _words(place) if place else ""
 
 
+#: Said where the port's values look as they must, the wrong output's among them.
+_TOO_FEW = "undecided: too little of the output is wrong to be followed through the model"
+
+
+def _optimised(workbench: Workbench, suspect: Suspect) -> str:
+    """Whether the runtime is right when it computes the file as it stands."""
+    plain = getattr(registry.runtime(workbench.runtime), "UNOPTIMISED", None)
+    if plain is None or workbench.environment:
+        return ""
+    call = workbench.case.calls[suspect.step]
+    with contextlib.suppress(RoomEnded, Stop):
+        with workbench.session(workbench.runtime, plain) as session:
+            answer = session.run(workbench.feed(call), call.seed)
+        if suspect.likeness(answer) is Likeness.RIGHT:
+            options = ", ".join(f"{key}={value}" for key, value in plain.items())
+            return f"an optimisation of {workbench.runtime}: with {options} the answer is right"
+    return ""
+
+
 def _tolerance(comparison: Comparison) -> float:
-    relative = comparison.error / comparison.magnitude if comparison.magnitude else _COARSEST
-    return min(max(relative / _SHARPER, _FINEST), _COARSEST)
+    """Of signatures, whose mean moves by the root of the number of elements less than they do; but
+    not below what rounding leaves of them.
+    """
+    if not comparison.magnitude:
+        return _COARSEST
+    relative = comparison.error / comparison.magnitude
+    noise = comparison.noise / comparison.magnitude
+    spread = math.sqrt(max(comparison.count, 1))
+    finest = max(_FINEST, _ROUNDED * min(noise, relative))
+    return min(max(relative / (_SHARPER * spread), finest), _COARSEST)
 
 
 def _words(place: Operation) -> str:

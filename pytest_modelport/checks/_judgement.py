@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_modelport.checks._answers import PortAnswer
-from pytest_modelport.checks._diagnosis import Suspect, diagnose
+from pytest_modelport.checks._diagnosis import Likeness, Suspect, diagnose, same_numbers
 from pytest_modelport.checks._evidence import (
     DIGITS,
     figures,
@@ -34,9 +34,8 @@ from pytest_modelport.workbench.workbench import Workbench
 
 #: A failure by less than this factor must survive a second, larger estimate of the noise.
 _CLOSE = 8.0
-#: How much coarser the rounding is made to see whether large noise is ordinary cancellation, and
-#: the least growth that says so. Noise that comes from flipped decisions grows with the square root
-#: of their number, by 4.
+#: How much coarser the rounding is made to see whether large noise is cancellation, and the least
+#: growth that says so. Noise of flipped decisions grows with the root of their number, by 4.
 _AMPLITUDE, _LINEAR = 16.0, 8.0
 
 
@@ -173,17 +172,21 @@ class Judgement:
             blind, seen = self._control(opinions)
             reason = summary(opinions, self.workbench.tolerance)
             opinion = blind or replace(opinion, reason=reason)
-        elif only_digits(comparison, *self._tensor(comparison), self.workbench.tolerance):
+        elif self._only_digits(comparison):
             opinion = replace(opinion, reason=f"{opinion.reason}: {DIGITS}")
         evidence = {**self._evidence(comparison, opinion), **seen, "calls": samples}
         call = next(call for call in self.reference.calls if call.label == comparison.call)
         evidence["sample"] = inputs_text(self.workbench.case.module, call.sample)
         return self._say(Stage.COMPARE, opinion, evidence, weak)
 
-    def _tensor(self, comparison: Comparison) -> tuple[Expected, Array]:
+    def _only_digits(self, comparison: Comparison) -> bool:
+        pair = self._pair(comparison)
+        return only_digits(comparison, pair.expected, pair.got, self.workbench.tolerance)
+
+    def _pair(self, comparison: Comparison) -> _Pair:
         """What a comparison was about."""
         return next(
-            (pair.expected, pair.got)
+            pair
             for pair in self.pairs
             if pair.expected.name == comparison.name
             and self.reference.calls[pair.step].label == comparison.call
@@ -225,21 +228,20 @@ class Judgement:
         """
         if opinion.outcome is not Outcome.FAILED or not comparison.matches:
             return {}
-        step = next(
-            number
-            for number, item in enumerate(self.reference.steps)
-            if item.call.label == comparison.call
-        )
+        pair = self._pair(comparison)
 
-        def agrees(answer: Answer) -> bool:
+        def likeness(answer: Answer) -> Likeness:
             other = Judgement(self.workbench, self.reference)
-            other.add_answer(step, self.workbench.feed(self.reference.calls[step]), answer)
-            opinions = other._opinions()
-            return not other.faults and all(
-                found.outcome is Outcome.PASSED for _, found in opinions
-            )
+            feed = self.workbench.feed(self.reference.calls[pair.step])
+            other.add_answer(pair.step, feed, answer)
+            opinions = [found.outcome for _, found in other._opinions()]
+            if not other.faults and all(item is Outcome.PASSED for item in opinions):
+                return Likeness.RIGHT
+            got = [pair.got for pair in other.pairs if pair.expected.name == comparison.name]
+            alike = bool(got) and same_numbers(pair.got, got[0], pair.expected.oracle)
+            return Likeness.SAME if alike else Likeness.OTHER
 
-        return diagnose(self.workbench, Suspect(comparison, step), agrees)
+        return diagnose(self.workbench, Suspect(comparison, pair.step, likeness))
 
     def _say(
         self, stage: Stage, opinion: Opinion, evidence: dict[str, Any], notes: tuple[str, ...]

@@ -53,30 +53,48 @@ class Tracer(TorchDispatchMode):
         result = func(*args, **kwargs)
         made = [value for value in tree_flatten(result)[0] if isinstance(value, torch.Tensor)]
         if not is_view(func) and made:
+            changed = mutated(func, args, kwargs)
+            known = {tensor.untyped_storage()._cdata for tensor in changed if _dense(tensor)}
+            new = [
+                tensor
+                for tensor in made
+                if _dense(tensor) and tensor.untyped_storage()._cdata not in known
+            ]
             self._record(
                 func,
                 [source for source in sources if source is not None],
-                [*made, *mutated(func, args, kwargs)],
+                [*new, *(_whole(tensor) for tensor in changed if _dense(tensor))],
             )
         return result
 
     def _record(self, func: Any, sources: list[int], made: list[torch.Tensor]) -> None:
         number = len(self.operations)
-        dense = [
-            tensor for tensor in made if tensor.layout is torch.strided and not tensor.is_quantized
-        ]
         self.operations.append(
             {
                 "name": str(func),
                 "module": self._here(),
                 "source": _source(),
                 "sources": sorted(set(sources)),
-                "signatures": [stats_of(to_array(tensor).numpy()).to_list() for tensor in dense],
+                "signatures": [stats_of(to_array(tensor).numpy()).to_list() for tensor in made],
             }
         )
-        for tensor in dense:  # the storage is kept, so that its address stays its own
+        for tensor in made:  # the storage is kept, so that its address stays its own
             storage = tensor.untyped_storage()
             self._writers[storage._cdata] = (number, storage)
+
+
+def _dense(tensor: torch.Tensor) -> bool:
+    return tensor.layout is torch.strided and not tensor.is_quantized
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    """All that lies in the memory of a tensor, a part of which has been written: what is used
+    afterwards is that, and a part alone may be found anywhere.
+    """
+    memory = tensor.untyped_storage()
+    if memory.nbytes() == tensor.numel() * tensor.element_size():
+        return tensor
+    return torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(memory)
 
 
 def _source() -> str:

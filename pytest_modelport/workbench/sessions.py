@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,29 +52,36 @@ class Sessions:
     def _target(self) -> Target:
         return registry.target(self.route.target)
 
-    def _options(self, opener: str) -> SessionOptions:
-        """How a runtime opens the artifact on this route."""
-        options = options_for(registry.runtime(opener), self._target)
+    def _options(self, opener: str, others: Mapping[str, Any] | None = None) -> SessionOptions:
+        """How a runtime opens the artifact on this route. others: options in the place of some."""
+        options = options_for(registry.runtime(opener), self._target) | dict(others or {})
         return SessionOptions(self.route.device, self.case.threads, options)
 
-    def of_runtime(self, artifact: Artifact, opener: str) -> Opened:
-        """An artifact opened by a runtime that is not the route's own, in the run's environment.
-        Raises `Stop`.
+    def of_runtime(
+        self, artifact: Artifact, opener: str, others: Mapping[str, Any] | None = None
+    ) -> Opened:
+        """An artifact opened by a runtime that is not the route's own, or with other options, in
+        the run's environment. Raises `Stop`.
         """
-        return self._opened(artifact, opener, registry.home(registry.runtime(opener)))
+        return self._opened(artifact, opener, registry.home(registry.runtime(opener)), others)
 
     def of_route(self, artifact: Artifact, environment: str = "") -> Opened:
         """An artifact opened as the route says, perhaps in another environment. Raises `Stop`."""
         return self._opened(artifact, self._target.runtime, environment or self._target.environment)
 
     @contextlib.contextmanager
-    def _opened(self, artifact: Artifact, opener: str, environment: str) -> Iterator[Session]:
+    def _opened(
+        self,
+        artifact: Artifact,
+        opener: str,
+        environment: str,
+        others: Mapping[str, Any] | None = None,
+    ) -> Iterator[Session]:
         with self._room(opener, environment) as room, contextlib.ExitStack() as stack:
             try:
                 self._import(room)
-                opened: Opened = room.open(
-                    opener, artifact.folder, self._options(opener), self.case.timeout
-                )
+                options = self._options(opener, others)
+                opened: Opened = room.open(opener, artifact.folder, options, self.case.timeout)
                 session = stack.enter_context(opened)
             except RoomEnded as ended:
                 raise self._not_opened(room, opener, ended.ending) from None

@@ -248,14 +248,14 @@ class Workbench:
         return Sessions(self.case, self.route, self.workspace)
 
     @contextlib.contextmanager
-    def session(self, runtime: str = "") -> Iterator[Session]:
+    def session(
+        self, runtime: str = "", options: Mapping[str, Any] | None = None
+    ) -> Iterator[Session]:
         """The artifact opened by the route's runtime, or by one that is named, in the run's own
-        environment.
-
-        Raises `Stop`.
+        environment, perhaps with other options. Raises `Stop`.
         """
         if runtime:
-            with self._sessions.of_runtime(self.artifact, runtime) as session:
+            with self._sessions.of_runtime(self.artifact, runtime, options) as session:
                 yield session
             return
         with self._sessions.of_route(self.artifact) as session:

@@ -17,6 +17,7 @@ OPENS = ("onnx",)
 EXTRA = "onnx"
 REFEREE = True
 OPTIONS = {"optimization": _onnxruntime.OPTIMIZATION}
+UNOPTIMISED = {"optimization": "disabled"}
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 

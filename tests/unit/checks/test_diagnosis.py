@@ -1,0 +1,82 @@
+"""Where a port leaves the model, and whose fault that is: nothing is said that two witnesses do not
+say.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+
+class Marked(nn.Module):
+    """Marks the element nearest zero: a tracer freezes which one."""
+
+    def forward(self, x):
+        y = x.clone()
+        y[int(x.abs().argmin())] = 0.5
+        return y * 3
+
+
+class Layers(nn.Module):
+    """One line for each operation."""
+
+    def __init__(self, wrong=""):
+        super().__init__()
+        self.first, self.second, self.wrong = nn.Linear(8, 8), nn.Linear(8, 8), wrong
+
+    def forward(self, x):
+        y = self.first(x)
+        y = torch.tanh(y)
+        y = y * 1.01 if self.wrong == "scaled" else y
+        z = y.softmax(-2 if self.wrong == "axis" else -1)
+        return self.second(z)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("target", ["torchscript", "onnx_legacy"])
+def test_a_few_wrong_elements_are_followed_to_their_line(prove, needs, target):
+    needs({"onnx": "onnx", "onnxruntime": "onnxruntime"})
+    generator = torch.Generator().manual_seed(0)
+    one, other = (torch.randn(4000, generator=generator) for _ in range(2))
+    report = prove([target], Marked(), one, samples=[other], checks=["parity"], examples=0)
+    where = report.verdicts[0].evidence["where"]
+    assert "y[int(x.abs().argmin())] = 0.5" in where, where
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"), [("scaled", "y.softmax("), ("axis", "y.softmax(")], ids=str
+)
+def test_a_brought_file_is_wrong_from_a_line_on(prove, needs, wrong, line):
+    needs({"onnx": "onnx", "onnxruntime": "onnxruntime"})
+    torch.manual_seed(0)
+    right = Layers().eval()
+    other = Layers(wrong).eval()
+    other.load_state_dict(right.state_dict())
+    x = torch.randn(16, 8)
+    made = prove(["onnx"], other, x, checks=["parity"]).verdicts[0].evidence["artifact"]
+    file = Path(made) / "model.onnx"
+    [verdict] = prove(["onnx"], right, x, checks=["parity"], artifact=file, examples=0).verdicts
+    assert line in verdict.evidence["where"], verdict.evidence["where"]
+    said = "the export: reference gives the same wrong answer from the same file"
+    assert verdict.evidence["blame"] == said
+
+
+class Largest(nn.Module):
+    def forward(self, x):
+        return torch.relu(x).max(dim=-1).values
+
+
+@pytest.mark.parametrize("target", ["onnx", "onnx:openvino"])
+def test_a_right_answer_from_the_file_clears_the_export_whoever_else_is_wrong(prove, needs, target):
+    """ONNX Runtime and OpenVINO lose a NaN in a maximum; onnx's own evaluator does not."""
+    needs({"onnx": "onnx", "onnxruntime": "onnxruntime", "openvino": "openvino"})
+    sample = torch.tensor([[1.0, float("nan")] * 4] * 2)
+    [verdict] = prove(
+        [target], Largest(), torch.randn(2, 8), samples=[sample], checks=["parity"], examples=0
+    ).verdicts
+    blame = verdict.evidence["blame"]
+    assert blame.startswith("the runtime: reference gives the right answer from the same file")
+    assert blame.endswith("onnxruntime a wrong one too") is (target == "onnx:openvino")
