@@ -27,6 +27,7 @@ from pytest_modelport.cleanroom.workspace import Workspace
 from pytest_modelport.engine import pipeline
 from pytest_modelport.engine.build_case import build_case
 from pytest_modelport.engine.resolve import routes_of
+from pytest_modelport.request.options import Options
 from pytest_modelport.request.tolerance import NOISE_FACTOR
 
 TARGETS = ("onnx", "onnx:reference", "torchscript", "torch_export")
@@ -116,7 +117,9 @@ def main() -> None:
         for seed in range(options.seeds):
             torch.manual_seed(seed)
             for name, (module, args) in cases().items():
-                case = build_case(module.eval(), args, seed=seed)
+                # These samples alone: onnx's evaluator takes the logarithm of a softmax that is zero at
+                # larger ones, which is no matter of noise.
+                case = build_case(module.eval(), args, options=Options(examples=0), seed=seed)
                 for route in routes_of(TARGETS, ("none",), ("cpu",)):
                     [verdict] = pipeline.prove(workspace, case, route, ["parity"])
                     if verdict.outcome is not Outcome.PASSED:

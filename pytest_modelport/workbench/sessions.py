@@ -85,7 +85,14 @@ class Sessions:
                 session = stack.enter_context(opened)
             except RoomEnded as ended:
                 raise self._not_opened(room, opener, ended.ending) from None
-            yield session
+            try:
+                yield session
+            finally:
+                try:
+                    stack.close()
+                except RoomEnded as ended:  # it answered, and died of being put away
+                    doing = "closing the exported model's session"
+                    raise stop_for(Stage.RUN, ended.ending, doing) from None
 
     @contextlib.contextmanager
     def _room(self, opener: str, environment: str) -> Iterator[Room | InProcess]:

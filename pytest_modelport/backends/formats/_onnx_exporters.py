@@ -23,7 +23,9 @@ def dynamo(request: ExportRequest, path: Path) -> tuple[str, ...]:
     import torch
 
     call = programs.call_style(request)
-    module, args, kwargs, shapes = programs.arguments(request, call, lambda value: value)
+    # Names of dims make lists of the tuples that inputs are nested in, which torch then refuses.
+    dim = programs.export_dim if programs.nests_tuples(request) else lambda value: value
+    module, args, kwargs, shapes = programs.arguments(request, call, dim)
     if args and isinstance(args[-1], dict) and not kwargs:
         args = (*args, {})  # torch.onnx.export takes a dict that comes last for keyword arguments
     weights = sum(

@@ -24,7 +24,8 @@ def export(request: ExportRequest) -> Exported:
 
     program = programs.flat_program(request)
     imported = request.folder / "model.mlir"
-    aot.export(program).save_mlir(str(imported))
+    # As it was exported, what works in place does not import and a PReLU by channels is wrong.
+    aot.export(program.run_decompositions()).save_mlir(str(imported))
     iree_files.compile_to(imported, request.folder / _ENTRY, "auto")
     imported.unlink()
     promise = programs.promise(program, request)

@@ -141,6 +141,19 @@ def export_dim(value: Any) -> Any:
     return torch.export.Dim.DYNAMIC if factor == 1 else factor * torch.export.Dim(name)
 
 
+def nests_tuples(request: ExportRequest) -> bool:
+    """Whether an input is a tuple of tensors, or holds one."""
+
+    def holds(spec: tree.Spec) -> bool:
+        if spec[0] not in ("list", "tuple", "dict"):
+            return False
+        inner = [child[1] for child in spec[1]] if spec[0] == "dict" else spec[1]
+        return spec[0] == "tuple" or any(map(holds, inner))
+
+    positional, keyword = request.inputs.spec[1]
+    return any(map(holds, positional[1])) or any(holds(child) for _, child in keyword[1])
+
+
 def arguments(
     request: ExportRequest, call: str, dim: Callable[[Any], Any]
 ) -> tuple[nn.Module, tuple[Any, ...], dict[str, Any], Any]:

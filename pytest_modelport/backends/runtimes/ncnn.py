@@ -72,10 +72,9 @@ class NcnnSession:
         import numpy as np
 
         extractor = self._net.create_extractor()
-        borrowed = [
-            self._ncnn.Mat(array) for array in arrays
-        ]  # they borrow the arrays' memory, which must stay
-        for name, mat in zip(self._net.input_names(), borrowed, strict=True):
+        # Of their own memory: a first layer that works in place frees or overwrites another's.
+        given = [self._ncnn.Mat(array).clone() for array in arrays]
+        for name, mat in zip(self._net.input_names(), given, strict=True):
             if extractor.input(name, mat):
                 raise RuntimeError(f"ncnn refuses the input {name}")
         results = []

@@ -20,6 +20,10 @@ EXTRA = ""
 LIVE = True
 
 
+#: More than the search has samples of other layouts, dtypes and sizes.
+_RECOMPILATIONS = 64
+
+
 class NothingCompiled(Exception):
     """A call in which no compiled graph ran: eager answered."""
 
@@ -81,6 +85,11 @@ def open(
     options = json.loads((folder / manifest.entry).read_text())
     torch._dynamo.reset()
     config.compile_threads = 1  # a pool of workers would outlive this process
+    # A deployment sees its inputs in one layout, the search in many: each is compiled anew, and
+    # beyond eight dynamo leaves them to eager.
+    for limit in ("recompile_limit", "cache_size_limit"):
+        if hasattr(torch._dynamo.config, limit):
+            setattr(torch._dynamo.config, limit, _RECOMPILATIONS)
     backend = _Counting(_backend(options))
     function = torch.compile(
         callable_of(placed(subject.module, session_options.device), manifest, subject),

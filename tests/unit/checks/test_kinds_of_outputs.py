@@ -144,3 +144,41 @@ def test_lazy_modules_are_made_by_running_them_once(prove):
     report = prove(["torchscript"], model, torch.randn(1, 2, 8))
     assert report.passed, report
     assert any("lazy parts were made" in note for note in report.verdicts[0].notes)
+
+
+class Stateful(nn.Module):
+    """A recurrent step whose state is a tuple; only the length of its input varies."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.LSTM(4, 6, batch_first=True)
+
+    def forward(self, x, state):
+        return self.inner(x, state)[0].sum(1)
+
+
+def test_an_input_that_is_a_tuple_and_does_not_vary_stays_one(prove, needs):
+    needs({"onnx": "onnx", "onnxruntime": "onnxruntime"})
+    state = (torch.zeros(1, 1, 6), torch.zeros(1, 1, 6))
+    inputs = (torch.randn(1, 5, 4), state)
+    report = prove(
+        ["onnx"], Stateful().eval(), inputs, dynamic_shapes={"x": {1: "time"}}, checks=["parity"]
+    )
+    assert report.passed, report
+
+
+def test_what_works_in_place_first_is_right_on_iree_and_ncnn(prove, needs):
+    needs({"iree": "iree-base-runtime", "ncnn": "ncnn"})
+
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.act = nn.PReLU(5)
+            nn.init.uniform_(self.act.weight)
+
+        def forward(self, x):
+            return self.act(x.relu()), self.act(x * 2)
+
+    torch.manual_seed(0)
+    report = prove(["iree", "ncnn"], InPlace().eval(), torch.randn(2, 5, 4, 4), checks=["parity"])
+    assert report.passed, report
