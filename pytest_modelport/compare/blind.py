@@ -24,20 +24,33 @@ def blind(expected: Expected, floor: Floats) -> npt.NDArray[np.bool_]:
     found: npt.NDArray[np.bool_] = np.isfinite(expected.eager.numpy())
     found &= ~np.isfinite(expected.oracle)
     if noise.squares:
-        nearest = np.where(np.isfinite(noise.least), noise.least, 0.0)
-        found |= nearest > _BEYOND * np.maximum(noise.apart, floor)
-    return found
+        least = np.where(np.isfinite(noise.least), noise.least, 0.0)
+        found |= least > _BEYOND * np.maximum(noise.apart, floor)
+    return found | alone(expected, floor)
+
+
+def alone(expected: Expected, floor: Floats) -> npt.NDArray[np.bool_]:
+    """Where all evaluations agree with the oracle and none with eager: what runs beneath them is
+    not what the subject runs by itself, as torch has it for some functions of complex numbers.
+    """
+    noise = expected.noise
+    nearest = np.where(np.isfinite(noise.nearest), noise.nearest, 0.0)
+    return np.asarray(nearest > _BEYOND * np.maximum(noise.others, floor))
 
 
 def against_eager(
-    expected: Expected, port: npt.NDArray[Any], mask: npt.NDArray[np.bool_], share: float
-) -> tuple[Floats, Floats, Floats]:
-    """Of those elements: distance from eager, eager's size, and what is allowed: what the subject's
-    evaluations differ by, or torch.testing's table. share: of the noise, for one element.
+    expected: Expected,
+    port: npt.NDArray[Any],
+    mask: npt.NDArray[np.bool_],
+    floor: Floats,
+    share: float,
+) -> tuple[Floats, Floats]:
+    """Of those elements: distance from eager, and what is allowed: what the subject's evaluations
+    differ by, or torch.testing's table. share: of the noise, for one element.
     """
     wide = np.complex128 if port.dtype.kind == "c" else np.float64
     eager = expected.eager.numpy()[mask].astype(wide)
-    size = np.abs(eager)
     rtol, atol = Tolerance().for_dtype(expected.eager.dtype)
-    allowed = np.maximum(atol + rtol * size, NOISE_FACTOR * share * expected.noise.apart[mask])
-    return np.abs(port[mask].astype(wide) - eager), size, allowed
+    own = np.where(alone(expected, floor), 0.0, expected.noise.apart)[mask]
+    allowed = np.maximum(atol + rtol * np.abs(eager), NOISE_FACTOR * share * own)
+    return np.abs(port[mask].astype(wide) - eager), allowed

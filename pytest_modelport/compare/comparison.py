@@ -163,7 +163,8 @@ def _magnitude(expected: Expected, got: Array, fixed: tuple[float, float] | None
     if not finite.any():
         return result
     truth = _wide(eager) if fixed else oracle
-    unseen = np.zeros_like(finite) if fixed else finite & blind(expected, _floor(expected))
+    floor = _floor(expected)
+    unseen = np.zeros_like(finite) if fixed else finite & blind(expected, floor)
     seen = finite & ~unseen
     # What equals eager bit for bit is right, wherever the oracle lies.
     error = np.where(port[seen] == eager[seen], 0.0, deviations(_wide(port)[seen], truth[seen]))
@@ -173,7 +174,7 @@ def _magnitude(expected: Expected, got: Array, fixed: tuple[float, float] | None
     if not fixed and error.size:
         found.append((seen, error, _measured(error, size, expected, seen, noise)))
     if unseen.any():
-        off, _, allowed = against_eager(expected, port, unseen, WORST_SHARE)
+        off, allowed = against_eager(expected, port, unseen, floor, WORST_SHARE)
         found.append((unseen, off, _against(off, allowed)))
     mask, off, scores = max(found, key=lambda one: one[2].score)
     index = tuple(int(i) for i in np.argwhere(mask)[scores.worst])

@@ -121,4 +121,6 @@ def all_finite(tensor: torch.Tensor) -> bool:
     """Whether a sum says that every element is finite. False may be an overflow of the sum alone,
     or no sum for this dtype.
     """
+    if tensor.dtype is torch.complex32:
+        tensor = torch.view_as_real(tensor.resolve_conj())
     return tensor.dtype.itemsize > 1 and bool(tensor.sum().isfinite())

@@ -21,21 +21,26 @@ class Noise:
     """How the subject's evaluations scatter around the oracle, for one tensor.
 
     worst, least: each element's largest and smallest deviation so far; squares: each evaluation's
-    mean squared deviation; apart: each element's largest finite distance from eager. For integers
-    and bools, undecided: elements on which evaluations disagree.
+    mean squared deviation. Of all but eager itself: others, the largest deviation; apart, nearest:
+    the largest and smallest finite distance from eager. For integers and bools, undecided: elements
+    on which evaluations disagree.
     """
 
     worst: Floats
     least: Floats
+    others: Floats
     apart: Floats
+    nearest: Floats
     squares: list[float] = field(default_factory=list)
     undecided: npt.NDArray[np.bool_] | None = None
 
     @classmethod
     def none(cls, shape: tuple[int, ...], *, exact: bool = False) -> Noise:
         """Before any evaluation. exact: of integers or bools."""
+        worst, others, apart = (np.zeros(shape) for _ in range(3))
+        least, nearest = (np.full(shape, np.inf) for _ in range(2))
         undecided = np.zeros(shape, bool) if exact else None
-        return cls(np.zeros(shape), np.full(shape, np.inf), np.zeros(shape), undecided=undecided)
+        return cls(worst, least, others, apart, nearest, undecided=undecided)
 
     @property
     def rms(self) -> float:
@@ -46,7 +51,10 @@ class Noise:
         """Count in one more evaluation's absolute deviations from the oracle, and from eager."""
         np.maximum(self.worst, deviation, out=self.worst)
         np.minimum(self.least, deviation, out=self.least)
-        np.maximum(self.apart, np.where(np.isfinite(apart), apart, 0.0), out=self.apart)
+        if apart.any():  # else eager itself, or as good as
+            np.maximum(self.others, deviation, out=self.others)
+            np.maximum(self.apart, np.where(np.isfinite(apart), apart, 0.0), out=self.apart)
+            np.minimum(self.nearest, apart, out=self.nearest)
         self.squares.append(float(np.mean(np.square(deviation))) if deviation.size else 0.0)
 
 

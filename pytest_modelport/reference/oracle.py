@@ -53,6 +53,8 @@ class Oracle(TorchDispatchMode):
         """
         if not is_inexact(tensor):
             return tensor
+        if tensor.layout is not torch.strided:  # has no memory of its own to shadow
+            return tensor.detach().to(wide(tensor.dtype))
         shadow = self._find(tensor)
         return (
             tensor.detach().to(wide(tensor.dtype)) if shadow is None else _strided(shadow, tensor)
@@ -172,16 +174,24 @@ class Oracle(TorchDispatchMode):
             self._forget(targets)
             return
         for tensor in targets:
-            # What is called from a mode does not heed the bits of lazy views.
-            written = self.of(tensor).resolve_conj().resolve_neg()
+            written = _resolved(self.of(tensor))
             self.of(tensor).copy_(_within(_rounded(written, tensor, widest), tensor))
         known = {tensor.untyped_storage()._cdata for tensor in tensors}
         for eager, value in zip(tree_flatten(result)[0], tree_flatten(exact)[0], strict=True):
             new = (
-                is_inexact(eager) and eager.numel() and eager.untyped_storage()._cdata not in known
+                is_inexact(eager)
+                and eager.layout is torch.strided
+                and eager.numel()
+                and eager.untyped_storage()._cdata not in known
             )
             if new and is_inexact(value) and eager.shape == value.shape:
-                self._store(eager, _within(_rounded(value, eager, widest), eager), tensors)
+                rounded = _rounded(_resolved(value), eager, widest)
+                self._store(eager, _within(rounded, eager), tensors)
+
+
+def _resolved(tensor: torch.Tensor) -> torch.Tensor:
+    """Without the bits of lazy views, which what is called from a mode does not heed."""
+    return tensor.resolve_conj().resolve_neg()
 
 
 def _parts(tensor: torch.Tensor) -> torch.Tensor:
@@ -219,5 +229,6 @@ def _within(value: torch.Tensor, eager: torch.Tensor) -> torch.Tensor:
     """
     if all_finite(eager) and _holds(eager.dtype, value):
         return value
+    plain = _resolved(eager)
     beyond = value.abs() > torch.finfo(eager.dtype).max
-    return torch.where(beyond | ~eager.isfinite(), eager.to(value.dtype), value)
+    return torch.where(beyond | ~plain.isfinite(), plain.to(value.dtype), value)

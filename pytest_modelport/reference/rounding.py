@@ -55,11 +55,8 @@ def _unrounded(
         return (exact == output) | output.isnan()
     if output.is_complex():
         return output.isnan()
-    values = torch.cat(
-        [
-            tensor.detach().to(output.dtype).abs().flatten()
-            for tensor in tensors
-            if not tensor.is_complex()
-        ]
-    )
+    real = [tensor for tensor in tensors if not tensor.is_complex()]
+    if not real:
+        return (output == output.round()) | output.isnan()
+    values = torch.cat([tensor.detach().to(output.dtype).abs().flatten() for tensor in real])
     return torch.isin(output.abs(), values) | (output == output.round()) | output.isnan()

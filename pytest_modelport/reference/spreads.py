@@ -123,7 +123,8 @@ def spread_of(
     """How far a result of this operation may be off, given the result; None where only its last
     place is open. The operands are looked at now: an operation in place changes them.
     """
-    if kwargs:
+    complex_ = any(isinstance(value, torch.Tensor) and value.is_complex() for value in args)
+    if kwargs or (complex_ and not name.startswith("_fft")):
         return None
     if name in _SPREADS:
         spread = _SPREADS[name](*args)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -120,3 +122,28 @@ def test_lazy_views_have_noise_around_what_they_are(name):
     with MonteCarlo(0), torch.no_grad():
         made = VIEWS[name](z * 1)
     assert torch.allclose(made.resolve_conj().resolve_neg(), VIEWS[name](z), rtol=1e-5)
+
+
+class Inverse(nn.Module):
+    """torch computes another pseudoinverse of complex numbers where a mode is active."""
+
+    def __init__(self, off=0.0):
+        super().__init__()
+        self.off = off
+
+    def forward(self, x, y):
+        return torch.view_as_real(torch.linalg.pinv(torch.complex(x, y))) + self.off
+
+
+@pytest.mark.parametrize(("off", "passes"), [(0.0, True), (0.01, False)])
+def test_what_torch_computes_otherwise_below_a_mode_is_judged_by_eager(prove, off, passes):
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(4, 4, generator=generator) for _ in range(2))
+    made = prove(["torchscript"], Inverse(off), (x, y), checks=["parity"], examples=0)
+    file = next(Path(made.verdicts[0].evidence["artifact"]).glob("*.pt"))
+    [verdict] = prove(
+        ["torchscript"], Inverse(), (x, y), checks=["parity"], examples=0, artifact=file
+    ).verdicts
+    assert verdict.passed is passes, verdict
+    if passes:
+        assert any("the oracle is not usable" in note for note in verdict.notes)

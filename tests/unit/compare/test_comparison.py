@@ -254,7 +254,7 @@ def test_complex_numbers_are_compared_as_such():
         "y",
         to_array(values),
         values.numpy().astype(np.complex128),
-        Noise(np.full(2, 1e-7), np.zeros(2), np.full(2, 1e-7), [1e-14]),
+        Noise(*(np.full(2, size) for size in (1e-7, 0, 1e-7, 1e-7, 0)), [1e-14]),
     )
     assert outcome(wanted, values) is Outcome.PASSED
     assert outcome(wanted, values.conj().resolve_conj()) is Outcome.FAILED
