@@ -4,8 +4,8 @@
 
 Every entry of `tests/meta/faults.py` without its triggering samples: the model, its example and its
 dynamic dims. An entry counts where the port is right at the example and wrong at a trigger
-(tests/meta/faults.py says so, from plain calls). Found: the check `shapes` is red; undecided: it
-says so, and is not green. A control is an entry whose port is right everywhere: red there is a
+(tests/meta/faults.py says so, from plain calls). Found: `parity`, at the example's shapes with other
+values, or the check `shapes` is red; undecided: it says so, and is not green. A control is an entry whose port is right everywhere: red there is a
 false alarm.
 """
 
@@ -91,12 +91,14 @@ def main() -> None:
                 started = time.perf_counter()
                 verdicts = searched(workspace, name, target, examples, options.domain)
                 seconds[examples] += time.perf_counter() - started
-                if not verdicts[0].passed or len(verdicts) < 2:
+                early = "recipe" in verdicts[0].evidence  # other values, which parity tries
+                if not (early or verdicts[0].passed) or len(verdicts) < 2:
                     continue  # it shows at the example
-                red, fault = verdicts[1].outcome in RED, truth != "ok"
-                undecided = verdicts[1].outcome is Outcome.INCONCLUSIVE
+                verdict = verdicts[0] if early else verdicts[1]
+                red, fault = verdict.outcome in RED, truth != "ok"
+                undecided = verdict.outcome is Outcome.INCONCLUSIVE
                 word = (
-                    "found"
+                    ("found by parity" if early else "found")
                     if red and fault
                     else "false alarm"
                     if red
@@ -104,15 +106,13 @@ def main() -> None:
                     if undecided
                     else "missed"
                 )
-                word = "quiet" if verdicts[1].passed and not fault else word
-                if word == "false alarm" and really_wrong(
-                    name, target, verdicts[1], options.domain
-                ):
+                word = "quiet" if verdict.passed and not fault else word
+                if word == "false alarm" and really_wrong(name, target, verdict, options.domain):
                     word = "found beyond the table"
                 counts[examples][word] += 1
-                if word not in ("found", "quiet"):
+                if word not in ("found", "found by parity", "quiet"):
                     print(
-                        f"{examples} {name} on {target} ({truth}): {word}: {verdicts[1].reason[:150]}",
+                        f"{examples} {name} on {target} ({truth}): {word}: {verdict.reason[:150]}",
                         flush=True,
                     )
     workspace.close()
