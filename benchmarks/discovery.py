@@ -92,7 +92,7 @@ def main() -> None:
                 verdicts = searched(workspace, name, target, examples, options.domain)
                 seconds[examples] += time.perf_counter() - started
                 early = "recipe" in verdicts[0].evidence  # other values, which parity tries
-                if not (early or verdicts[0].passed) or len(verdicts) < 2:
+                if not early and (not verdicts[0].passed or len(verdicts) < 2):
                     continue  # it shows at the example
                 verdict = verdicts[0] if early else verdicts[1]
                 red, fault = verdict.outcome in RED, truth != "ok"

@@ -25,9 +25,12 @@ from pytest_modelport.core.feed import Feed
 from pytest_modelport.core.tensor_stats import TensorStats
 from pytest_modelport.isolation.fork import ask_where
 from pytest_modelport.isolation.jobs import Crashed, Raised, TimedOut, signal_name, tail
+from pytest_modelport.isolation.told import told
 
 #: Seconds a process gets to finish by itself.
 _DYING = 2.0
+#: Bytes of a log that are looked through.
+_MOST = 1 << 16
 _BOOT = Path(__file__).with_name("boot.py")
 
 
@@ -83,7 +86,7 @@ class Room:
         self._process: Process | None = None
         self._owner = os.getpid()
         self._numbers = itertools.count()
-        self._waiting = 0
+        self._waiting = self._begun = 0
 
     @property
     def log(self) -> Path:
@@ -129,13 +132,14 @@ class Room:
         """Send a request and wait for its reply, `timeout` seconds at most. Raises `RoomEnded`."""
         process = self._running()
         deadline = time.monotonic() + timeout
+        self._begun = self.log.stat().st_size
         self._send(process, message)
         while self._waiting:
             self._receive(process, deadline, timeout)
             self._waiting -= 1
         reply = self._receive(process, deadline, timeout)
         if "error" in reply:
-            raise RoomEnded(Raised(Cause.from_dict(reply["error"])))
+            raise RoomEnded(Raised(Cause.from_dict(reply["error"]), self._told()))
         return reply
 
     def _receive(self, process: Process, deadline: float, timeout: float) -> dict[str, Any]:
@@ -161,7 +165,13 @@ class Room:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_DYING)  # it closed its pipe: let it die of its own signal
         self._end(process)
-        return Crashed(signal_name(process.returncode), tail(self.log))
+        return Crashed(signal_name(process.returncode), tail(self.log), self._told())
+
+    def _told(self) -> str:
+        """What was printed of why, since the request began."""
+        with self.log.open("rb") as log:
+            log.seek(self._begun)
+            return told(log.read(_MOST).decode(errors="replace"))
 
     def _end(self, process: Process) -> None:
         """Kill the process and all it started, and let go of its pipes."""

@@ -55,17 +55,21 @@ class Done:
 
 @dataclass(frozen=True)
 class Raised:
-    """The job raised."""
+    """The job raised. told: what a runtime printed of why."""
 
     cause: Cause
+    told: str = ""
 
 
 @dataclass(frozen=True)
 class Crashed:
-    """The job's process died. `signal` is its name, or `exit status N`."""
+    """The job's process died. `signal` is its name, or `exit status N`. told: what a runtime
+    printed of why.
+    """
 
     signal: str
     tail: str
+    told: str = ""
 
 
 @dataclass(frozen=True)

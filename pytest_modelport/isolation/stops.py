@@ -57,9 +57,12 @@ def stop_for(stage: Stage, ending: Ending, doing: str) -> Stop:
             return Stop(stage, Outcome.ERROR, ending.cause.message, evidence)
         if ending.cause.type == CannotJudge.__name__:
             return Stop(stage, Outcome.INCONCLUSIVE, ending.cause.message, evidence)
-        return Stop(stage, Outcome.FAILED, f"{doing} fails: {ending.cause.headline}", evidence)
+        said = ending.cause.headline
+        more = f": {ending.told}" if ending.told and ending.told not in said else ""
+        return Stop(stage, Outcome.FAILED, f"{doing} fails: {said}{more}", evidence)
     if isinstance(ending, Crashed):
-        return Stop(stage, Outcome.CRASHED, f"{ending.signal} in {doing}", evidence)
+        more = f": {ending.told}" if ending.told else ""
+        return Stop(stage, Outcome.CRASHED, f"{ending.signal} in {doing}{more}", evidence)
     if isinstance(ending, TimedOut):
         return Stop(
             stage, Outcome.TIMEOUT, f"more than {ending.seconds:g} s in {doing}: killed", evidence

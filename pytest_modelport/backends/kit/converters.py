@@ -30,5 +30,11 @@ def convert(name: str, command: Sequence[str], folder: Path, made: Path) -> None
 
 def why(output: str) -> str:
     """The first line that tells of a fault, else the last one."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["no reason given"]
+    said = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line.removeprefix("what():").strip() for line in said if not line.startswith(_DYING)]
+    lines = lines or said or ["no reason given"]
     return _PREFIX.sub("", next((line for line in lines if _TELLING.search(line)), lines[-1]))
+
+
+#: C++'s own word before what was thrown.
+_DYING = "terminate called"
