@@ -18,9 +18,6 @@ from pytest_modelport.cleanroom import install
 from pytest_modelport.cleanroom.environments import Environment, declared
 from tests.processes import gone
 
-#: One worker makes the environments for all.
-pytestmark = pytest.mark.xdist_group("environments")
-
 PROJECT = """
 [tool.modelport.environments]
 production = ["onnxruntime==1.20.1", "numpy<2"]

@@ -13,9 +13,6 @@ import pytest_modelport
 from pytest_modelport.cleanroom.environments import variables
 from pytest_modelport.cli.main import main
 
-#: One worker makes the installation for all.
-pytestmark = pytest.mark.xdist_group("upgrade")
-
 SUITE = """
 import pytest, torch
 from torch import nn
