@@ -4,8 +4,9 @@ right at that sample only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,9 +23,17 @@ from pytest_modelport.search.domain import FAR
 from pytest_modelport.search.variations import variations
 from pytest_modelport.workbench.workbench import Workbench
 
+if TYPE_CHECKING:
+    from pytest_modelport.cleanroom.workspace import Workspace
+    from pytest_modelport.request.case import Case
+
 #: Evaluations of the noise around the subject's answers, made once for all routes, and the share of
 #: the allowance that must do for them.
 _LOOKS = ((3, 0.5),)
+
+
+#: What makes samples of a case, for a device.
+Make = Callable[["Workspace", "Case", str], Candidates]
 
 
 @dataclass(frozen=True)
@@ -35,13 +44,13 @@ class OtherValues:
     reference: Reference
 
 
-def other_values(workbench: Workbench) -> OtherValues | str:
+def other_values(workbench: Workbench, make: Make = variations) -> OtherValues | str:
     """The samples to ask a port about beside the user's own, or why there are none."""
     case = workbench.case
     if not case.search.examples:
         return "examples=0"
     try:
-        found = variations(workbench.workspace, case, workbench.route.device)
+        found = make(workbench.workspace, case, workbench.route.device)
     except SubjectFailed as failure:
         return f"the model fails at them: {failure.end(case.timeout).reason}"
     if found.reference is None:

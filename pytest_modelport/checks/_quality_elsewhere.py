@@ -5,23 +5,26 @@ range may not hold a mask's, or a larger one's.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pytest_modelport.checks._answers import PortAnswer, answers_of
-from pytest_modelport.checks._other_values import other_values
+from pytest_modelport.checks._other_values import Make, other_values
 from pytest_modelport.checks._quality_floors import decibels
 from pytest_modelport.checks._structure import in_order
 from pytest_modelport.compare.fidelity import Fidelity, fidelity_of
 from pytest_modelport.isolation.stops import Stop
 from pytest_modelport.reference.expected import ExpectedCall
 from pytest_modelport.request.quality_floors import Floors
+from pytest_modelport.search.variations import padded, variations
 from pytest_modelport.workbench.workbench import Workbench
 
 #: Rows of floors whose price does not depend on the samples that a transform was calibrated with.
 _EVERYWHERE = ("exact", "fp16", "bf16", "int8_weight", "int8_dynamic", "int4_weight", "fp8_weight")
 #: The share of a floor's decibels that must be left at values that nobody chose.
 _LEFT = 0.5
+#: Decibels to which an exported file answers as the model does.
+_SOUND = 80.0
 
 
 @dataclass(frozen=True)
@@ -54,20 +57,34 @@ def elsewhere(workbench: Workbench, rows: Iterable[str]) -> Elsewhere | None:
     on_file = all(transform.on_file for transform in workbench.transforms)
     if not workbench.reshaped or not on_file or not set(rows) <= set(_EVERYWHERE):
         return None
-    others = other_values(workbench)
-    if isinstance(others, str) or others.reference.changes:
-        return None
-    steps, seconds = others.reference.steps, workbench.case.search.seconds
-    answers = answers_of(workbench.on(others.reference), steps, seconds=seconds)
-    prices = [
-        (price, step.call.label)
-        for step, answer in zip(steps, answers, strict=False)
-        if (price := _price(workbench, step, answer)) is not None
-    ]
+    prices = [*_prices(workbench, variations)]
+    if workbench.case.artifact is None:  # what a brought file was before nobody knows
+        prices += _prices(workbench, padded)
     if not prices:
         return None
     worst, sample = min(prices, key=lambda one: (-one[0].nonfinite, _size(one[0])))
     return Elsewhere(len(prices), _size(worst), worst.nonfinite, sample)
+
+
+def _prices(workbench: Workbench, make: Make) -> Iterator[tuple[Fidelity, str]]:
+    """The price at each sample at which the file was right before it was changed."""
+    others = other_values(workbench, make)
+    if isinstance(others, str) or others.reference.changes:
+        return
+    steps, seconds = others.reference.steps, workbench.case.search.seconds
+    after = answers_of(workbench.on(others.reference), steps, seconds=seconds)
+    plain = workbench.exported
+    before = after
+    if workbench.case.artifact is None:
+        before = answers_of(plain.on(others.reference), steps, seconds=seconds)
+    for step, one, other in zip(steps, before, after, strict=False):
+        price = _price(workbench, step, other)
+        if price is not None and (one is other or _sound(_price(plain, step, one))):
+            yield price, step.call.label
+
+
+def _sound(price: Fidelity | None) -> bool:
+    return price is not None and not price.nonfinite and _size(price) >= _SOUND
 
 
 def _price(workbench: Workbench, step: ExpectedCall, answer: PortAnswer) -> Fidelity | None:

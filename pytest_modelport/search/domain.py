@@ -94,7 +94,7 @@ class Domain:
         wanted = {
             "float": ("normal", "large", "negative"),
             "int": ("uniform", "huge") if not self.table else ("uniform", "ramp"),
-            "mask": ("prefix", "ones", "suffix"),
+            "mask": ("prefix", "ones"),
             "sorted": ("ascending",),
         }[self.family]
         return self.only[: len(wanted)] or tuple(kind for kind in wanted if kind in self._kinds)

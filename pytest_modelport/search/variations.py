@@ -51,6 +51,22 @@ def variations(workspace: Workspace, case: Case, device: str) -> Candidates:
     return workspace.once(("varied", case.key, device, repr(case.search)), make)
 
 
+def padded(workspace: Workspace, case: Case, device: str) -> Candidates:
+    """Every mask as a suffix, padded on the left; the rest as it is. Not among the variations: rows
+    that may see nothing are no two runtimes' concern. Raises `UsageError` and `SubjectFailed`.
+    """
+    case = replace(case, shapes=Shapes({}))
+
+    def make() -> Candidates:
+        look = observed(workspace, case)
+        space = space_for(case, look)
+        masks = [name for name, domain in space.domains.items() if domain.family == "mask"]
+        wanted = [Recipe({**{f"{name}:kind": "suffix" for name in masks}, "seed": 1})]
+        return tried(workspace, case, space, wanted if masks else [], [], device, decides=False)
+
+    return workspace.once(("padded", case.key, device, repr(case.search)), make)
+
+
 def _kinds(domain: Domain, look: Observation) -> tuple[str, ...]:
     """The ways to fill an input. Of a subject that looks at values also far ones, for its other
     branches; but no huge numbers, which may be sizes or counts and take for ever.
