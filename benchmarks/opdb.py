@@ -87,12 +87,13 @@ def subjects(samples: int) -> Iterator[tuple[str, Operator, tuple[torch.Tensor, 
 
 
 def plain(target: str, folder: Path, module: Operator, tensors: tuple[torch.Tensor, ...]) -> str:
-    """`right`, `wrong`, or why a plain call gives no answer."""
+    """`right`, `wrong`, or why a plain call gives no answer. What is left of the inputs counts."""
+    left, given = ([tensor.clone() for tensor in tensors] for _ in range(2))
     with torch.no_grad():
-        wanted = tree_flatten(module(*(tensor.clone() for tensor in tensors)))[0]
-    wanted = [item for item in wanted if isinstance(item, torch.Tensor)]
+        wanted = tree_flatten(module(*left))[0]
+    wanted = [item for item in wanted if isinstance(item, torch.Tensor)] + left
     try:
-        got = _answer(target, folder, tensors)
+        got = _answer(target, folder, tuple(given)) + given
     except Exception as error:  # noqa: BLE001 - whatever a runtime raises is its answer
         return type(error).__name__
     try:

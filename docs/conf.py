@@ -75,6 +75,7 @@ CONTENTS = {
                 "architectures",
                 "transforms",
                 "mutants",
+                "opdb",
                 "peer",
                 "suites",
                 "false_alarms",
