@@ -29,6 +29,8 @@ SPECIALS = {
 #: Kinds of values that lie far from the sample's.
 FAR = ("large", "huge", "high", "low", "wide", "wider")
 _IEEE = ("row of -inf", "huge", "all nan")
+#: So many integers may be in order by chance.
+_FEW = 3
 _MASKS = ("ones", "zeros", "prefix", "suffix", "random", "empty row")
 
 
@@ -167,9 +169,11 @@ def _is_mask(values: Array) -> bool:
 
 
 def _ascends(values: Array) -> bool:
-    """Whether integers grow along the last axis: in any other order they may be none at all."""
-    steps = np.diff(np.atleast_1d(values), axis=-1)
-    return bool(steps.size and (steps >= 0).all() and steps.any())
+    """Whether integers grow along the last axis, from 0 or many: else they may be none at all."""
+    rows = np.atleast_1d(values)
+    steps = np.diff(rows, axis=-1)
+    ordered = bool(steps.size and (steps >= 0).all() and steps.any())
+    return ordered and (rows.shape[-1] > _FEW or not rows[..., 0].any())
 
 
 def _ascending(
@@ -207,8 +211,8 @@ def _integers(domain: Domain, kind: str, shape: tuple[int, ...], rng: np.random.
         ),
         "ties": lambda: rng.choice(rng.integers(low, high, 2, endpoint=True), shape),
         "bounds": lambda: np.where(np.arange(count) % 2, low, high).reshape(shape),
-        # More than float32 holds exactly, and with ieee more than 32 bits hold.
-        "huge": lambda: rng.integers(*((2**31, 2**40) if domain.ieee else (2**24, 2**26)), shape),
+        # More than float32 holds exactly, and with ieee more than float64 does.
+        "huge": lambda: rng.integers(*((2**53, 2**62) if domain.ieee else (2**24, 2**26)), shape),
         "wide": lambda: rng.integers(low - 4, high + 4, shape, endpoint=True),
         "wider": lambda: rng.integers(low - 100, high + 100, shape, endpoint=True),
     }

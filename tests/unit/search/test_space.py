@@ -325,3 +325,11 @@ def test_the_strategy_gives_samples_for_tests_of_ones_own(sample):
     ids, mask = sample.args
     assert ids.shape == mask.shape
     assert Masked()(ids, mask).numel() >= 0
+
+
+@pytest.mark.parametrize(
+    ("values", "family"),
+    [([0, 2, 4], "sorted"), ([3, 4, 7, 9], "sorted"), ([7, 8], "int"), ([4, 2, 6, 1], "int")],
+)
+def test_a_few_integers_in_order_are_no_offsets(values, family):
+    assert domain_of(np.array(values)).family == family
