@@ -27,7 +27,6 @@ from pytest_modelport.cleanroom.workspace import Workspace
 from pytest_modelport.engine import pipeline
 from pytest_modelport.engine.build_case import build_case
 from pytest_modelport.engine.resolve import routes_of
-from pytest_modelport.request.options import Options
 from pytest_modelport.request.tolerance import NOISE_FACTOR
 
 TARGETS = ("onnx", "onnx:reference", "torchscript", "torch_export")
@@ -44,6 +43,11 @@ class Function(nn.Module):
 
 def flat(*shape: int) -> torch.Tensor:
     return torch.full(shape, 0.3)
+
+
+#: Wrong, and no matter of noise: onnx's evaluator takes the logarithm of a softmax that has become
+#: zero at values a hundred times as large.
+WRONG = {("log_softmax 50000", "onnx:reference")}
 
 
 def cases() -> dict[str, tuple[nn.Module, tuple[torch.Tensor, ...]]]:
@@ -117,12 +121,10 @@ def main() -> None:
         for seed in range(options.seeds):
             torch.manual_seed(seed)
             for name, (module, args) in cases().items():
-                # These samples alone: onnx's evaluator takes the logarithm of a softmax that is zero at
-                # larger ones, which is no matter of noise.
-                case = build_case(module.eval(), args, options=Options(examples=0), seed=seed)
+                case = build_case(module.eval(), args, seed=seed)
                 for route in routes_of(TARGETS, ("none",), ("cpu",)):
                     [verdict] = pipeline.prove(workspace, case, route, ["parity"])
-                    if verdict.outcome is not Outcome.PASSED:
+                    if verdict.outcome is not Outcome.PASSED and (name, route.target) not in WRONG:
                         alarms.append(
                             f"{name} on {route.target}, seed {seed}: {verdict.outcome}, {verdict.reason}"
                         )
