@@ -104,8 +104,7 @@ def _blame(workbench: Workbench, suspect: Suspect) -> str:
     if same:
         return f"the export: {same[0]} gives the same wrong answer from the same file"
     if found:
-        others = " and ".join(found)
-        return f"undecided: {others} gives another wrong answer from the same file"
+        return f"undecided: another wrong answer from the same file by {' and '.join(found)}"
     return ""
 
 

@@ -162,8 +162,6 @@ class Judgement:
         if worst is None or (worst[1].outcome is Outcome.PASSED and not compared):
             said = without_numbers(self.reference.steps, tensors=bool(self.pairs))
             found = self._say(Stage.COMPARE, said, {"calls": samples}, weak)
-            if not self.pairs:
-                return found
             cautions = [*found.cautions, said.reason]
             return replace(found, evidence={**found.evidence, "cautions": cautions})
         comparison, opinion = worst
@@ -172,7 +170,7 @@ class Judgement:
             blind, seen = self._control(opinions)
             reason = summary(opinions, self.workbench.tolerance)
             opinion = blind or replace(opinion, reason=reason)
-        elif self._only_digits(comparison):
+        elif opinion.outcome is Outcome.FAILED and self._only_digits(comparison):
             opinion = replace(opinion, reason=f"{opinion.reason}: {DIGITS}")
         evidence = {**self._evidence(comparison, opinion), **seen, "calls": samples}
         call = next(call for call in self.reference.calls if call.label == comparison.call)

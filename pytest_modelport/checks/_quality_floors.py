@@ -136,7 +136,7 @@ def unmeasured(
         _lacks(name, f" of '{output}'")
         for output, asked in outputs.items()
         for name in asked
-        if _figures(fidelities[output])[name] is None
+        if figures_of(fidelities[output])[name] is None
     ]
     if found or figures["sqnr_db"] is not None or figures["top1"] is not None:
         return found
@@ -147,7 +147,8 @@ def _lacks(name: str, where: str) -> str:
     return f"quality floor {name!r}{where} cannot be measured: {_LACKS[name]}"
 
 
-def _figures(fidelity: Fidelity) -> dict[str, Any]:
+def figures_of(fidelity: Fidelity) -> dict[str, Any]:
+    """What was measured of answers, by the floor that is about it."""
     return {**vars(fidelity), "slice_db": fidelity.slices}
 
 

@@ -27,6 +27,7 @@ from pytest_modelport.checks._weight_views import (
     laid_out,
     near,
     rms,
+    spacing,
     views,
 )
 from pytest_modelport.reference.provenance import KnownTensor
@@ -80,14 +81,14 @@ class Matcher:
 
     known: what the subject stores and computes. norms: batch normalisations that may have been
     folded. state: names of stored tensors that calling the subject changes. gated: those of
-    recurrent layers. coarse: the spacing at 1 of the constants' dtype, where NumPy has none.
+    recurrent layers. coarse: names of constants of bfloat16, which NumPy has as float32.
     """
 
     known: list[KnownTensor]
     norms: list[Norm] = field(default_factory=list)
     state: frozenset[str] = frozenset()
     gated: frozenset[str] = frozenset()
-    coarse: float = 0.0
+    coarse: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self._digests: dict[bytes, list[KnownTensor]] = {}
@@ -120,12 +121,12 @@ class Matcher:
             if found:
                 # What it computes may be one of its tensors again: a weight norm whose gain is its
                 # weight's own length.
-                found = [*found, *self._equals(constant)]
+                found = [*found, *self._equals(name, constant)]
                 sources = tuple(dict.fromkeys(source for item in found for source in item.sources))
                 return Match(name, "same", sources, found[0].label)
         return None
 
-    def _equals(self, constant: Floats) -> list[KnownTensor]:
+    def _equals(self, name: str, constant: Floats) -> list[KnownTensor]:
         """What the subject computes, and gives this constant but for rounding."""
         computed = [
             item for item in self.known if item.computed and item.values.size == constant.size
@@ -136,7 +137,7 @@ class Matcher:
         return [
             item
             for item, view in views
-            if close(constant, view, np.abs(view) + rms(view), self.coarse)
+            if close(constant, view, np.abs(view) + rms(view), spacing(name, self.coarse))
         ]
 
     def _rearranged(self, name: str, constant: Floats) -> Match | None:
@@ -193,7 +194,7 @@ class Matcher:
         found = [
             (sources, label)
             for sources, label, values, scale in self._computed(constant)
-            if close(constant, values, scale, self.coarse)
+            if close(constant, values, scale, spacing(name, self.coarse))
         ]
         sources = tuple(dict.fromkeys(source for many, _ in found for source in many))
         return Match(name, "folded", sources, found[0][1]) if found else None
@@ -206,7 +207,7 @@ class Matcher:
             if apart <= _RESEMBLES and sources and self.state.issuperset(sources):
                 return Match(name, "state", sources, label)
             if apart <= _RESEMBLES and (best is None or apart < best[0]):
-                wrong = ~near(constant, candidate, scale, self.coarse)
+                wrong = ~near(constant, candidate, scale, spacing(name, self.coarse))
                 detail = difference(constant, candidate, wrong, label)
                 best = apart, Match(name, "damaged", sources, detail)
         return best[1] if best else None

@@ -15,6 +15,7 @@ Floats = npt.NDArray[Any]
 #: A recomputed fold may differ by this many units in the last place: exporters do it in another
 #: order.
 _FOLD_ULPS = 8.0
+_BFLOAT16 = 2.0**-7
 #: Relative distance (L2) up to which a constant is a tensor on a line: float16 keeps that much.
 _FOLDED = 2e-3
 #: Elements of a slice that say whether they are on a line.
@@ -86,6 +87,11 @@ def laid_out(values: Floats, shape: tuple[int, ...]) -> Iterator[Floats]:
 def divisors(length: int) -> list[int]:
     """Divisors of `length` from large to small, without 1."""
     return [width for width in range(length, 1, -1) if length % width == 0]
+
+
+def spacing(name: str, coarse: frozenset[str]) -> float:
+    """The spacing at 1 of a constant's numbers where NumPy's dtype does not say it: bfloat16's."""
+    return _BFLOAT16 if name in coarse else 0.0
 
 
 def near(

@@ -15,7 +15,14 @@ from typing import Any
 
 from pytest_modelport.checks._answers import answers_of
 from pytest_modelport.checks._quality_elsewhere import Elsewhere, elsewhere
-from pytest_modelport.checks._quality_floors import below, decibels, given_of, unmeasured, worse
+from pytest_modelport.checks._quality_floors import (
+    below,
+    decibels,
+    figures_of,
+    given_of,
+    unmeasured,
+    worse,
+)
 from pytest_modelport.checks._quality_metric import Measured, measured
 from pytest_modelport.checks._quality_stored import (
     Sizes,
@@ -132,13 +139,8 @@ def better(workbench: Workbench, floors: Floors) -> str:
 
 def _figures(fidelity: Fidelity, metric: Measured | None, size: Sizes | None) -> dict[str, Any]:
     """What was measured, by the floor that is about it."""
-    return {
-        **asdict(fidelity),
-        "metric_drop": metric,
-        "metric_ratio": metric,
-        "slice_db": fidelity.slices,
-        "size_ratio": size,
-    }
+    of_metric = dict.fromkeys(("metric_drop", "metric_ratio"), metric)
+    return {**figures_of(fidelity), **of_metric, "size_ratio": size}
 
 
 def _name(workbench: Workbench) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pytest_modelport.backends import registry
 from pytest_modelport.checks._weight_matches import Match, Matcher, Norm, missing
-from pytest_modelport.checks._weight_views import folded
+from pytest_modelport.checks._weight_views import folded, spacing
 from pytest_modelport.cleanroom.room import RoomEnded
 from pytest_modelport.core.verdict import Outcome, Stage, Verdict
 from pytest_modelport.isolation.stops import stop_for
@@ -32,8 +32,6 @@ WHEN = (
     "read back or the model's outputs depend on none"
 )
 _SHOWN = 5
-#: The spacing of bfloat16's numbers at 1.
-_BFLOAT16 = 2.0**-7
 #: Relative difference of one number in float32 and in an attribute.
 _SAME = 1e-6
 
@@ -57,13 +55,14 @@ def run(workbench: Workbench) -> Iterator[Verdict]:
         end = stop_for(Stage.OPEN, ended.ending, "reading the artifact's constants")
         raise replace(end, outcome=Outcome.ERROR) from None
     stored = _stored(workbench.case.module)
+    coarse = frozenset(name for name, array in constants if array.dtype == "bfloat16")
     state = frozenset(change.partition(" ")[2] for change in reference.changes)
     matcher = Matcher(
         [*_known(stored), *origins.derived],
         list(_norms(workbench.case.module)),
         state,
         _gated(workbench.case.module),
-        coarse := _BFLOAT16 if any(array.dtype == "bfloat16" for _, array in constants) else 0.0,
+        coarse,
     )
     floats = [(name, array.numpy()) for name, array in constants if _is_float(array.dtype)]
     matches = [
@@ -81,7 +80,7 @@ class Found:
     """What the artifact's constants turned out to be. absent: how much of each needed tensor is
     there, from 0 to 1, where not all of it is. constants, stored: the artifact's and the subject's
     numbers, by name. settings: those of operators that are none of the subject's, in words. coarse:
-    the spacing at 1 of a dtype that NumPy does not have.
+    constants of bfloat16, which NumPy has as float32.
     """
 
     matches: Sequence[Match]
@@ -89,7 +88,7 @@ class Found:
     constants: Mapping[str, Any]
     stored: Mapping[str, Any]
     settings: Sequence[str] = ()
-    coarse: float = 0.0
+    coarse: frozenset[str] = frozenset()
 
     def of_kind(self, kind: str) -> list[Match]:
         return [match for match in self.matches if match.kind == kind]
@@ -113,7 +112,10 @@ class Found:
         for name, part in self.absent.items():
             values = self.stored[name]
             others = [other for other in unknown if self.constants[other].size == values.size]
-            fold = any(folded(self.constants[other], values, self.coarse) for other in others)
+            fold = any(
+                folded(self.constants[other], values, spacing(other, self.coarse))
+                for other in others
+            )
             if not part and values.ndim > 1 and others and not fold:
                 found[name] = others[0]
         return found

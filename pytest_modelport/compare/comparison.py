@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pytest_modelport.compare.blind import against_eager, blind
 from pytest_modelport.core.arrays import Array
-from pytest_modelport.reference.expected import Expected, Floats, deviations
+from pytest_modelport.reference.expected import Expected, Floats, Noise, deviations
 from pytest_modelport.request.tolerance import NOISE_FACTOR
 
 #: Elements of similar magnitude share their noise, so that one evaluation's luck does not decide:
@@ -170,12 +170,14 @@ def _magnitude(expected: Expected, got: Array, fixed: tuple[float, float] | None
     error = np.where(port[seen] == eager[seen], 0.0, deviations(_wide(port)[seen], truth[seen]))
     size = np.abs(truth[seen])
     noise = _rms(expected.noise.worst[seen]) if unseen.any() else expected.noise.rms
-    found = [(seen, error, _fixed(error, size, fixed))] if fixed else []
+    found = [(seen, error, _worst(error, fixed[1] + fixed[0] * size))] if fixed else []
     if not fixed and error.size:
-        found.append((seen, error, _measured(error, size, expected, seen, noise)))
+        scores = _measured(error, size, expected.noise, seen, floor[seen], noise)
+        found.append((seen, error, scores))
     if unseen.any():
         off, allowed = against_eager(expected, port, unseen, floor, WORST_SHARE)
-        found.append((unseen, off, _against(off, allowed)))
+        # As a score that passes up to the factor on the noise, as others do.
+        found.append((unseen, off, _worst(off, allowed / NOISE_FACTOR)))
     mask, off, scores = max(found, key=lambda one: one[2].score)
     index = tuple(int(i) for i in np.argwhere(mask)[scores.worst])
     return {
@@ -209,15 +211,6 @@ class _Scores:
     unsettled: int = 0
 
 
-def _fixed(error: Floats, size: Floats, fixed: tuple[float, float]) -> _Scores:
-    return _worst(error, fixed[1] + fixed[0] * size)
-
-
-def _against(error: Floats, allowed: Floats) -> _Scores:
-    """Beside eager, as a score that passes up to the factor on the noise as others do."""
-    return _worst(error, allowed / NOISE_FACTOR)
-
-
 def _worst(error: Floats, allowed: Floats) -> _Scores:
     ratio = _ratio(error, allowed)
     worst = int(np.argmax(ratio))
@@ -232,17 +225,22 @@ def _floor(expected: Expected) -> Floats:
 
 
 def _measured(
-    error: Floats, size: Floats, expected: Expected, seen: npt.NDArray[np.bool_], noise: float
+    error: Floats,
+    size: Floats,
+    noise: Noise,
+    seen: npt.NDArray[np.bool_],
+    floor: Floats,
+    usual: float,
 ) -> _Scores:
-    floor = _floor(expected)[seen]
-    deviation = expected.noise.worst[seen]
+    """usual: the noise of the elements seen, root mean square."""
+    deviation = noise.worst[seen]
     settled = np.isfinite(deviation)
-    nearby = windowed(np.where(settled, deviation, 0.0), size, len(expected.noise.squares))
+    nearby = windowed(np.where(settled, deviation, 0.0), size, len(noise.squares))
     unit = WORST_SHARE * np.maximum(nearby, floor)
     ratio = np.where(settled, _ratio(error, unit), 0.0)
     worst = int(np.argmax(ratio))
     # Few elements make a wide distribution of their mean, which the second factor allows for.
-    whole = max(noise, _rms(floor)) * (1 + 2 / math.sqrt(error.size))
+    whole = max(usual, _rms(floor)) * (1 + 2 / math.sqrt(error.size))
     score = max(_rms(error) / whole if math.isfinite(whole) else 0.0, float(ratio[worst]))
     return _Scores(score, worst, float(unit[worst]), int((~settled & (error > 0)).sum()))
 

@@ -44,13 +44,15 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+_SPARSE = (
+    *(torch.sparse_coo, torch.sparse_csr, torch.sparse_csc),
+    *(torch.sparse_bsr, torch.sparse_bsc),
+)
+
+
 def dense(tensor: torch.Tensor) -> torch.Tensor:
     """An output as a dense tensor: a sparse one is what it stands for, zeros included."""
-    sparse = tensor.layout in (torch.sparse_coo, *_COMPRESSED)
-    return tensor.to_dense() if sparse else tensor
-
-
-_COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+    return tensor.to_dense() if tensor.layout in _SPARSE else tensor
 
 
 def to_array(tensor: torch.Tensor, *, strided: bool = False) -> Array:

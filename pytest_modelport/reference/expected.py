@@ -86,11 +86,12 @@ class Expected:
                 out=self.noise.undecided,
             )
         else:
-            beyond = np.full(self.oracle.shape, np.inf)
-            eager = values_of(self.eager)
+            truths = (self.oracle, values_of(self.eager))
             self.noise.add(
-                beyond if flipped else deviations(values, self.oracle),
-                beyond if flipped else deviations(values, eager),
+                *(
+                    np.full(truth.shape, np.inf) if flipped else deviations(values, truth)
+                    for truth in truths
+                )
             )
 
 

@@ -67,7 +67,7 @@ FLOORS: Mapping[str, Floors] = {
 #: Trained again: numbers inside are others, and only what the model is for can be compared.
 TRAINED = Floors(top1=0.95, metric_drop=0.02)
 #: The keys of `quality=` that are no floors.
-CLASS_AXIS, OUTPUTS, TRANSFORMS = "class_axis", "outputs", "transforms"
+_NO_FLOORS = CLASS_AXIS, OUTPUTS, TRANSFORMS = "class_axis", "outputs", "transforms"
 #: From these decibels on a floor is about answers that are nearly the original's, slice by slice.
 _SLICED = 15.0
 #: A quantization whose answers lie so near the original's has changed nothing.
@@ -127,7 +127,6 @@ def _loosest(rows: list[Floors]) -> Floors:
 
 _NAMES = tuple(item.name for item in fields(Floors))
 #: Floors that are about one output.
-_NO_FLOORS = (CLASS_AXIS, OUTPUTS, TRANSFORMS)
 _OF_OUTPUTS = ("sqnr_db", "top1", "cosine", "kl", "slice_db", "neighbours")
 
 

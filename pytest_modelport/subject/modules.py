@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -13,9 +12,6 @@ from torch import nn
 from pytest_modelport.core.errors import UsageError
 from pytest_modelport.core.sample import Sample
 from pytest_modelport.core.tensors import fresh
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 def paths(module: nn.Module) -> dict[int, str]:

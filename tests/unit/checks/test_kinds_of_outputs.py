@@ -182,3 +182,8 @@ def test_what_works_in_place_first_is_right_on_iree_and_ncnn(prove, needs):
     torch.manual_seed(0)
     report = prove(["iree", "ncnn"], InPlace().eval(), torch.randn(2, 5, 4, 4), checks=["parity"])
     assert report.passed, report
+
+
+def test_values_that_stand_beside_a_file_are_said_to(prove):
+    [verdict] = prove(["torchscript"], Of(PASS["a number alone"]), X, checks=["parity"]).verdicts
+    assert verdict.cautions[-1].startswith("no tensors: 1 Python value as the model's")
