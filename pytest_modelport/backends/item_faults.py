@@ -109,6 +109,7 @@ OPTIONAL: Mapping[str, Mapping[str, Kind]] = {
         "ENVIRONMENT": _TEXT,
         "QUANTIZER": _NAME,
         "PERSISTENT": _FLAG,
+        "VIA": _NAME,
     },
     "runtimes": {
         "OPTIONS": _OPTIONS,

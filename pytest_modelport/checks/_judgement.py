@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_modelport.checks._answers import PortAnswer
-from pytest_modelport.checks._diagnosis import Likeness, Suspect, diagnose, same_numbers
+from pytest_modelport.checks._blame import Likeness, Suspect, same_numbers
+from pytest_modelport.checks._diagnosis import diagnose
 from pytest_modelport.checks._evidence import (
     DIGITS,
     figures,

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pytest_modelport.checks._answers import PortAnswer, answers_of
+from pytest_modelport.checks._diagnosis import diagnose_refusal
 from pytest_modelport.checks._judgement import Judgement
 from pytest_modelport.checks._other_values import judged_at, other_values, unvaried
 from pytest_modelport.checks._second_runtime import agreement
-from pytest_modelport.core.verdict import Verdict
+from pytest_modelport.core.feed import Answer
+from pytest_modelport.core.verdict import Outcome, Stage, Verdict
+from pytest_modelport.isolation.stops import Stop
 from pytest_modelport.reference.reference import Reference
 from pytest_modelport.workbench.workbench import Workbench
 
@@ -41,6 +44,35 @@ def run(workbench: Workbench) -> Iterator[Verdict]:
 
 
 def _proven(workbench: Workbench) -> Verdict:
+    """The verdict, and of a port that gives no answer why that is. Raises `Stop`."""
+    try:
+        found = _asked(workbench)
+    except Stop as stop:
+        if stop.stage is not Stage.OPEN:
+            raise
+        evidence = {**_explained(workbench, stop, 0), **stop.evidence}
+        raise replace(stop, evidence=evidence) from None
+    if found.stage is not Stage.RUN:
+        return found
+    said = found.evidence.get("calls", {})
+    labels = [call.label for call in workbench.reference.calls]
+    step = next((n for n, label in enumerate(labels) if said.get(label) == found.outcome), None)
+    if step is None:
+        return found
+    refusal = Stop(found.stage, found.outcome, found.reason, found.evidence)
+    return replace(found, evidence={**_explained(workbench, refusal, step), **found.evidence})
+
+
+def _explained(workbench: Workbench, refusal: Stop, step: int) -> dict[str, str]:
+    def right(answer: Answer) -> bool:
+        judgement = Judgement(workbench, workbench.reference)
+        judgement.add_answer(step, workbench.feed(workbench.case.calls[step]), answer)
+        return judgement.outcomes()[step] is Outcome.PASSED
+
+    return diagnose_refusal(workbench, refusal, step, right)
+
+
+def _asked(workbench: Workbench) -> Verdict:
     """The verdict on the user's samples and, where that is good, on a few with other values."""
     reference, _ = workbench.reference, workbench.artifact
     others = other_values(workbench)

@@ -133,7 +133,7 @@ def trace(
             module(*before.args, **before.kwargs)
         sample = fresh(calls[step].sample, device)
         seed_all(calls[step].seed)
-        with current_module(module) as here, Tracer(here) as tracer:
+        with unfused(), current_module(module) as here, Tracer(here) as tracer:
             made, flat = _leaves(module(*sample.args, **sample.kwargs))
     producers = dict(
         zip(tree.names(flat.leaves, root="output"), map(tracer.producer, made), strict=True)

@@ -73,7 +73,7 @@ class Tracer(TorchDispatchMode):
             {
                 "name": str(func),
                 "module": self._here(),
-                "source": _source(),
+                "source": user_line(),
                 "sources": sorted(set(sources)),
                 "signatures": [stats_of(to_array(tensor).numpy()).to_list() for tensor in made],
             }
@@ -97,7 +97,7 @@ def _whole(tensor: torch.Tensor) -> torch.Tensor:
     return torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(memory)
 
 
-def _source() -> str:
+def user_line() -> str:
     """The innermost line of the user's code on the stack: `model.py:12: return self.head(x)`."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:

@@ -17,6 +17,7 @@ REQUIRES = {
 }
 DEVICES = ("cpu",)
 KIND = "mnn"
+VIA = "onnx"
 RUNTIME = "mnn"
 EXTRA = "mnn"
 SUFFIXES = (".mnn",)

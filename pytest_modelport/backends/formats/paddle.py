@@ -17,6 +17,7 @@ from pytest_modelport.core.artifact import Manifest, TensorSpec
 REQUIRES = {"torch": "torch", "onnx": "onnx>=1.16"}
 DEVICES = ("cpu",)
 KIND = "paddle"
+VIA = "onnx"
 RUNTIME = "paddle"
 EXTRA = "onnx"
 ENVIRONMENT = "paddle"

@@ -17,6 +17,7 @@ from pytest_modelport.core.artifact import Manifest, TensorSpec
 REQUIRES = {"torch": "torch", "onnx": "onnx>=1.17", "onnxscript": "onnxscript>=0.5"}
 DEVICES = ("cpu",)
 KIND = "tensorflow"
+VIA = "onnx"
 RUNTIME = "tensorflow"
 EXTRA = "onnx"
 ENVIRONMENT = "tensorflow"

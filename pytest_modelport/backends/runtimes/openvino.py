@@ -21,6 +21,7 @@ REQUIRES = {"openvino": "openvino>=2025.0"}
 DEVICES = ("cpu",)
 OPENS = ("openvino", "onnx")
 EXTRA = "openvino"
+REFEREE = True
 OPTIONS = {"precision": ("f32", "bf16", "f16", "default")}
 
 

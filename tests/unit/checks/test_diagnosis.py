@@ -60,8 +60,9 @@ def test_a_brought_file_is_wrong_from_a_line_on(prove, needs, wrong, line):
     file = Path(made) / "model.onnx"
     [verdict] = prove(["onnx"], right, x, checks=["parity"], artifact=file, examples=0).verdicts
     assert line in verdict.evidence["where"], verdict.evidence["where"]
-    said = "the export: reference gives the same wrong answer from the same file"
-    assert verdict.evidence["blame"] == said
+    said = "gives the same wrong answer from the same file"
+    blame = verdict.evidence["blame"]
+    assert blame.startswith("the export: ") and blame.endswith(said), blame
 
 
 class Largest(nn.Module):
@@ -80,3 +81,75 @@ def test_a_right_answer_from_the_file_clears_the_export_whoever_else_is_wrong(pr
     blame = verdict.evidence["blame"]
     assert blame.startswith("the runtime: reference gives the right answer from the same file")
     assert blame.endswith("onnxruntime a wrong one too") is (target == "onnx:openvino")
+
+
+class Frozen(nn.Module):
+    """A tracer freezes the factor."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x):
+        y = torch.relu(self.first(x)) + 0.1
+        factor = int(x[0].abs().sum().item() * 100) % 5 + 1
+        y = y * factor
+        return self.second(y).tanh()
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize(
+    ("target", "package", "blame"),
+    [
+        (
+            "mnn(exporter=legacy)",
+            "MNN",
+            "the export: the onnx_legacy file that it is made from gives the same wrong answer",
+        ),
+        ("openvino", "openvino", None),
+        ("ncnn", "ncnn", None),
+    ],
+)
+def test_a_runtime_that_shows_nothing_is_made_to(prove, needs, target, package, blame):
+    needs({package: package})
+    torch.manual_seed(0)
+    x, other = torch.randn(3, 8), torch.randn(3, 8) * 2
+    module = Frozen().eval()
+    [verdict] = prove([target], module, x, samples=[other], checks=["parity"], examples=0).verdicts
+    assert "y = y * factor" in verdict.evidence["where"], verdict.evidence
+    assert verdict.evidence.get("blame") == blame
+
+
+class Cropped(nn.Module):
+    """Runtimes that know no negative padding refuse this in one place."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.conv = nn.Linear(8, 8), nn.Conv1d(1, 4, 3, padding=1)
+
+    def forward(self, x):
+        y = self.conv(torch.relu(self.first(x))[:, None])
+        y = nn.functional.pad(y, (-1, 2))
+        return y.mean(1).softmax(-1)
+
+
+@pytest.mark.parametrize(
+    ("target", "package", "outcome", "blame"),
+    [
+        ("ncnn", "ncnn", "failed", None),
+        (
+            "onnx:tract",
+            "tract",
+            "crashed",
+            "the runtime: onnxruntime gives the right answer from the same file",
+        ),
+    ],
+)
+def test_a_refusal_is_followed_to_its_line(prove, needs, target, package, outcome, blame):
+    needs({package: package})
+    [verdict] = prove([target], Cropped().eval(), torch.randn(3, 8), checks=["parity"]).verdicts
+    assert verdict.outcome == outcome
+    where = verdict.evidence["where"]
+    assert "nn.functional.pad(y, (-1, 2))" in where, where
+    assert where.endswith("the model up to there is refused, and taken without it")
+    assert verdict.evidence.get("blame") == blame
