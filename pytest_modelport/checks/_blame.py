@@ -4,6 +4,7 @@ was made from.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -39,12 +40,14 @@ class Likeness(Enum):
 @dataclass(frozen=True)
 class Suspect:
     """The comparison that failed, and the position of its call in the sequence. likeness: of
-    another runtime's answer to the call.
+    another runtime's answer to the call. given: the port's and the model's own values of this
+    output, by the position of the call.
     """
 
     comparison: Comparison
     step: int
     likeness: Callable[[Answer], Likeness]
+    given: Mapping[int, tuple[Array, Array]]
 
 
 def blame_of_refusal(workbench: Workbench, step: int, right: Callable[[Answer], bool]) -> str:
@@ -53,10 +56,11 @@ def blame_of_refusal(workbench: Workbench, step: int, right: Callable[[Answer], 
     """
     refusing, wrong = [], []
     call = workbench.case.calls[step]
+    feed = workbench.feed(call)
     for other in _referees(workbench):
         try:
             with workbench.session(other) as session:
-                answer = session.run(workbench.feed(call), call.seed)
+                answer = session.run(feed, call.seed)
         except (RoomEnded, Stop):
             refusing.append(other)
             continue
@@ -64,7 +68,8 @@ def blame_of_refusal(workbench: Workbench, step: int, right: Callable[[Answer], 
             return _right(other, {}, here=other == workbench.runtime)
         wrong.append(other)
     if refusing and not wrong:
-        return f"the export: {' and '.join(refusing)} refuses the same file"
+        verb = "refuse" if refusing[1:] else "refuses"
+        return f"the export: {' and '.join(refusing)} {verb} the same file, too"
     return f"undecided: a wrong answer from the same file by {' and '.join(wrong)}" if wrong else ""
 
 
@@ -91,6 +96,8 @@ def blame(workbench: Workbench, suspect: Suspect) -> str:
     """Other runtimes on the very same file. A right answer proves that the file is right; a wrong
     one that it is not, where both are wrong by the same numbers.
     """
+    if said := _model(workbench, suspect):
+        return said
     found: dict[str, Likeness] = {}
     for other in _referees(workbench):
         call = workbench.case.calls[suspect.step]
@@ -108,6 +115,24 @@ def blame(workbench: Workbench, suspect: Suspect) -> str:
     if found:
         return f"undecided: another wrong answer from the same file by {' and '.join(found)}"
     return _blame_before(workbench, suspect)
+
+
+def _model(workbench: Workbench, suspect: Suspect) -> str:
+    """Of a model that answers one sample in several ways, by what it keeps or draws outside of its
+    tensors, and a port that answers it in one.
+    """
+    calls = workbench.case.calls
+    for one, other in itertools.combinations(suspect.given, 2):
+        (port, eager), (port_again, eager_again) = suspect.given[one], suspect.given[other]
+        if calls[one].sample is not calls[other].sample or eager.same(eager_again):
+            continue
+        if port.same(port_again):
+            both = f"{calls[one].label} and {calls[other].label}"
+            kept = ", ".join(workbench.reference.changes[:3])
+            changed = f" ({kept} changed in between)" if kept else ""
+            answers = f"it answers {both}, one sample, in two ways{changed}"
+            return f"the model: {answers}, the exported model in one"
+    return ""
 
 
 def _blame_before(workbench: Workbench, suspect: Suspect) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pytest_modelport.checks._shape_trial import Trial, try_samples
+from pytest_modelport.core.artifact import TRACED
 from pytest_modelport.core.verdict import Verdict
 from pytest_modelport.isolation.stops import SubjectFailed
 from pytest_modelport.request.recipes import Recipe
@@ -54,8 +55,9 @@ def counterexample(workbench: Workbench, seen: Candidates, trial: Trial, check: 
         **({"per_second": trial.per_second} if trial.seconds else {}),
     }
     condition = _condition(found, seen)
+    frozen = _frozen(found, seen.space, workbench.artifact.manifest.frozen)
     reason = (
-        f"fails when {condition}: {verdict.reason}"
+        f"{frozen}fails when {condition}: {verdict.reason}"
         if condition
         else f"fails at the sample itself: {verdict.reason}"
     )
@@ -72,6 +74,17 @@ def _excused(found: Shrunk, space: Space, wrong: Sequence[Recipe]) -> list[str]:
         if key in found.nearest and domain.family == "mask" and kinds:
             notes.append(f"if {name} is never so, say domains={{{name!r}: {kinds}}}")
     return notes
+
+
+def _frozen(found: Shrunk, space: Space, traced: Sequence[str]) -> str:
+    """Which dim the port takes in no other size than the sample's, and the line at which a tracer
+    took a number of the sample's for a constant; empty where there is none.
+    """
+    for key, sizes in found.probed.items():
+        if key in space.symbols and sizes["fails"] and sizes["passes"] == [space.factors[key][0]]:
+            place = f" by {traced[0].removeprefix(TRACED)}" if traced else ""
+            return f"{key} is frozen at {space.factors[key][0]}{place}: "
+    return ""
 
 
 def _condition(found: Shrunk, seen: Candidates) -> str:

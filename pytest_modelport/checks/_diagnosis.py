@@ -45,6 +45,10 @@ def diagnose_refusal(
     """
     if refusal.stage not in (Stage.OPEN, Stage.RUN) or refusal.outcome not in _REFUSALS:
         return {}
+    try:
+        workbench.feed(workbench.case.calls[step])
+    except Stop:  # nobody asked the port: it never promised to take this
+        return {}
     found = {
         "blame": blame_of_refusal(workbench, step, right),
         "where": refused_at(workbench, refusal, step),
@@ -70,15 +74,18 @@ def _where(workbench: Workbench, suspect: Suspect) -> str:
     wanted = call.operations[output].signatures
     tolerance = _tolerance(suspect.comparison)
     if any(item.agrees(value, tolerance) for item in wanted for value in values):
-        return _optimised(workbench, suspect) or _TOO_FEW
+        optimised = _optimised(workbench, suspect)
+        return optimised or _shown(workbench, suspect, call, "", last=False) or _TOO_FEW
     place = _left(workbench, suspect, call, values)
     # What an export has merged is in no trace: the place may be any part of it.
     return (place and _shown(workbench, suspect, call, "")) or place
 
 
-def _shown(workbench: Workbench, suspect: Suspect, call: Traced, whole: str) -> str:
+def _shown(
+    workbench: Workbench, suspect: Suspect, call: Traced, whole: str, *, last: bool = True
+) -> str:
     """From the values of a port that was made to show them. whole: what is said where that one is
-    right.
+    right. last: whether the place may be the output itself.
     """
     found = shown(workbench, suspect.step)
     if found is None:
@@ -86,11 +93,16 @@ def _shown(workbench: Workbench, suspect: Suspect, call: Traced, whole: str) -> 
     answer, values = found
     if suspect.likeness(answer) is Likeness.RIGHT:
         return whole
-    return _left(workbench, suspect, call, values)
+    return _left(workbench, suspect, call, values, last=last)
 
 
 def _left(
-    workbench: Workbench, suspect: Suspect, call: Traced, values: Sequence[TensorStats]
+    workbench: Workbench,
+    suspect: Suspect,
+    call: Traced,
+    values: Sequence[TensorStats],
+    *,
+    last: bool = True,
 ) -> str:
     """The operation where the port's values leave the subject's, in words."""
     output = call.outputs[suspect.comparison.name]
@@ -98,7 +110,9 @@ def _left(
     given = [stats_of(array.numpy()) for array in feed.inputs.values()]  # a copy of one is no node
     tolerance = _tolerance(suspect.comparison)
     place = first_wrong(call.operations, output, [*values, *given], tolerance)
-    return _words(place) if place else ""
+    if place is None or (not last and place is call.operations[output]):
+        return ""
+    return _words(place)
 
 
 #: Said where a port is right that was made to show its inner values.

@@ -75,6 +75,18 @@ def _nearness(comparisons: Sequence[Comparison], tolerance: Tolerance) -> str:
     return f"{apart:.0f} dB, at least {allowed:.0f} required where values are rounded to steps"
 
 
+def by_call(labels: Sequence[str], results: Sequence[tuple[str, Outcome]]) -> dict[str, str]:
+    """Each call with the worst that became of it, or that it was not reached."""
+    found = dict.fromkeys(labels, Outcome.PASSED)
+    for label, outcome in results:
+        found[label] = max(found[label], outcome, key=lambda item: item.severity)
+    reached = {label for label, _ in results}
+    return {
+        label: str(outcome) if label in reached else "not reached"
+        for label, outcome in found.items()
+    }
+
+
 def notes(judged: Judged) -> tuple[str, ...]:
     """Which outputs passed although their allowance is wide, and which without the oracle."""
     weak = (

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pytest_modelport.checks._structure import in_order
 from pytest_modelport.cleanroom.room import RoomEnded
@@ -21,8 +22,11 @@ from pytest_modelport.reference.inner_calls import InnerCall, inner_calls
 from pytest_modelport.workbench.inner import cut, showing
 from pytest_modelport.workbench.workbench import Workbench
 
+if TYPE_CHECKING:
+    from pytest_modelport.subject.inner import Key
+
 #: Seconds after which no further cut is tried.
-_SECONDS = 60.0
+_SECONDS = 30.0
 
 
 def shown(workbench: Workbench, step: int) -> tuple[Answer, list[TensorStats]] | None:
@@ -32,26 +36,27 @@ def shown(workbench: Workbench, step: int) -> tuple[Answer, list[TensorStats]] |
     if workbench.case.artifact is not None:
         return None
     calls = inner_calls(workbench.reference)
-    computed = [number for number, call in enumerate(calls) if call.computes]
+    computed = [call for call in calls if call.computes and call.floats]
     first = workbench.reference.steps[0].outputs
     batch = next((item.eager.shape[0] for item in first if item.eager.shape), 0)
     # Where the first axis is the batch, whatever it is (ncnn), what has none cannot be shown.
-    batched = [number for number in computed if calls[number].rows == batch]
+    batched = [call for call in computed if call.rows == batch]
     for some in (computed, batched if len(batched) < len(computed) else []):
         with contextlib.suppress(RoomEnded, Stop):
-            return _shown(workbench, step, some, _changed(calls)) if some else None
+            return _shown(workbench, step, some) if some else None
     return None
 
 
-def _changed(calls: Sequence[InnerCall]) -> set[int]:
-    return {number for number, call in enumerate(calls) if call.changed}
+def _changed(calls: Sequence[InnerCall]) -> set[Key]:
+    return {call.key for call in calls if call.changed}
 
 
 def _shown(
-    workbench: Workbench, step: int, kept: Sequence[int], copied: Collection[int]
+    workbench: Workbench, step: int, calls: Sequence[InnerCall]
 ) -> tuple[Answer, list[TensorStats]]:
     """Raises `RoomEnded`, `Stop`."""
-    arrays = _asked(showing(workbench, kept, copied), step)
+    kept = [call.key for call in calls]
+    arrays = _asked(showing(workbench, kept, _changed(calls)), step)
     own = [item.name for item in workbench.reference.steps[step].outputs]
     answer = Answer(tuple(zip(own, arrays, strict=False)))
     return answer, [stats_of(array.numpy()) for array in arrays]
@@ -81,7 +86,7 @@ def refused_at(workbench: Workbench, refusal: Stop, step: int) -> str:
 
     def is_refused(last: int) -> bool:
         try:
-            part = cut(workbench, last, _changed(calls))
+            part = cut(workbench, calls[last].key, _changed(calls))
         except Stop:  # the model itself does not run so
             return False
         return _refused(part, refusal, step)
@@ -98,6 +103,10 @@ def refused_at(workbench: Workbench, refusal: Stop, step: int) -> str:
 
 
 def _words(calls: list[InnerCall], taken: int, refused: int) -> str:
+    if refused == 0:
+        return f"{calls[0]}: the first operation, or the input itself, is refused"
+    if taken < 0:
+        return f"{calls[refused]}, or before it"
     if refused - taken == 1:
         return f"{calls[refused]}: the model up to there is refused, and taken without it"
     return f"between {calls[taken + 1]} and {calls[refused]}"

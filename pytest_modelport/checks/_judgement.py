@@ -13,6 +13,7 @@ from pytest_modelport.checks._blame import Likeness, Suspect, same_numbers
 from pytest_modelport.checks._diagnosis import diagnose
 from pytest_modelport.checks._evidence import (
     DIGITS,
+    by_call,
     figures,
     inputs_text,
     notes,
@@ -240,7 +241,12 @@ class Judgement:
             alike = bool(got) and same_numbers(pair.got, got[0], pair.expected.oracle)
             return Likeness.SAME if alike else Likeness.OTHER
 
-        return diagnose(self.workbench, Suspect(comparison, pair.step, likeness))
+        given = {
+            item.step: (item.got, item.expected.eager)
+            for item in self.pairs
+            if item.expected.name == comparison.name
+        }
+        return diagnose(self.workbench, Suspect(comparison, pair.step, likeness, given))
 
     def _say(
         self, stage: Stage, opinion: Opinion, evidence: dict[str, Any], notes: tuple[str, ...]
@@ -285,15 +291,6 @@ class Judgement:
 
     def _samples(self, opinions: list[tuple[Comparison, Opinion]]) -> dict[str, str]:
         """Each call with what became of it."""
-        found = {step.call.label: Outcome.PASSED for step in self.reference.steps}
-        reached = {label for label, *_ in self.faults} | {
-            comparison.call for comparison, _ in opinions
-        }
         results = [(label, opinion.outcome) for label, _, opinion, _ in self.faults]
         results += [(comparison.call, opinion.outcome) for comparison, opinion in opinions]
-        for label, outcome in results:
-            found[label] = max(found[label], outcome, key=lambda item: item.severity)
-        return {
-            label: str(outcome) if label in reached else "not reached"
-            for label, outcome in found.items()
-        }
+        return by_call([step.call.label for step in self.reference.steps], results)

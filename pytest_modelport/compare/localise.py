@@ -30,6 +30,7 @@ def first_wrong(
         seen = operations[number].allocates or any(
             _present(item, known, tolerance) for item in operations[number].signatures
         )
+        seen = seen and number != output  # it is wrong, however little
         clear[number] = seen or any(clear[consumer] for consumer in consumers[number])
     for number in sorted(relevant):
         if not clear[number] and all(clear[source] for source in operations[number].sources):

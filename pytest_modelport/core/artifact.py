@@ -30,13 +30,15 @@ TRACED = "traced at "
 @dataclass(frozen=True)
 class TensorSpec:
     """One promised input or output. A dim is its size, or a symbol's name, or None where the file
-    does not say. stored: its name in the file, where that is another.
+    does not say. stored: its name in the file, where that is another. optional: an input that may
+    be left out.
     """
 
     name: str
     dtype: str
     shape: tuple[int | str | None, ...] | None = None
     stored: str = ""
+    optional: bool = False
 
     @property
     def file_name(self) -> str:
@@ -113,6 +115,7 @@ def _values(rows: Any) -> tuple[TensorSpec, ...]:
             row["dtype"],
             None if row["shape"] is None else tuple(row["shape"]),
             row.get("stored", ""),
+            bool(row.get("optional")),
         )
         for row in rows
     )

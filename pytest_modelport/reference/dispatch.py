@@ -124,3 +124,16 @@ def all_finite(tensor: torch.Tensor) -> bool:
     if tensor.dtype is torch.complex32:
         tensor = torch.view_as_real(tensor.resolve_conj())
     return tensor.dtype.itemsize > 1 and bool(tensor.sum().isfinite())
+
+
+def selected_dim(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """The value of an operation's `dim` argument."""
+    for position, argument in enumerate(func._schema.arguments):
+        if argument.name == "dim":
+            value = (
+                args[position]
+                if position < len(args)
+                else kwargs.get("dim", argument.default_value)
+            )
+            return int(value)
+    raise TypeError(f"{func} has no argument dim")

@@ -9,30 +9,37 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import resolve_name
+from torch.utils._pytree import tree_leaves
 
 from pytest_modelport.core.sample import Call
-from pytest_modelport.core.tensors import fresh, seed_all
+from pytest_modelport.core.tensors import fresh, is_inexact, is_tensor, seed_all
 from pytest_modelport.isolation.jobs import Done
 from pytest_modelport.reference.evaluate import current_module
 from pytest_modelport.reference.reference import Reference
 from pytest_modelport.reference.trace import user_line
-from pytest_modelport.subject.inner import Watch
+from pytest_modelport.subject.inner import Key, Watch
 from pytest_modelport.subject.modules import placed
 
 
 @dataclass(frozen=True)
 class InnerCall:
-    """One call. computes: it makes new numbers, where a view only shows some in another way. rows:
-    how long the first axis of what it makes is; 0 where there is none. changed: in place, later.
+    """One call. number: how many of that name came before. computes: it makes new numbers, where a
+    view only shows some in another way. floats: of floating point. rows: how long the first axis of
+    what it makes is; 0 where there is none. changed: in place, later.
     """
 
     name: str
+    number: int
     module: str
     source: str
     computes: bool
+    floats: bool
     rows: int
     changed: bool
+
+    @property
+    def key(self) -> Key:
+        return self.name, self.number
 
     def __str__(self) -> str:
         return f"{self.name} in {self.module}, {self.source}"
@@ -55,16 +62,20 @@ def watched(
     sample = fresh(calls[0].sample, device)
     seed_all(calls[0].seed)
     rows: list[tuple[dict[str, Any], list[tuple[torch.Tensor, int]]]] = []
+    stored = [*module.parameters(), *module.buffers()]
+    given = [leaf for leaf in tree_leaves((sample.args, dict(sample.kwargs))) if is_tensor(leaf)]
+    known = _Memory([*stored, *given])
     with torch.no_grad(), current_module(module) as here:
 
-        def seen(_: int, func: Any, tensors: list[torch.Tensor]) -> None:
-            name = resolve_name(func) or getattr(func, "__name__", str(func))
+        def seen(key: Key, tensors: list[torch.Tensor]) -> None:
             row = {
-                "name": name,
+                "name": key[0],
+                "number": key[1],
                 "module": here(),
                 "source": user_line(),
                 "rows": tensors[0].shape[0] if tensors[0].dim() else 0,
-                "computes": name.endswith("_") or not all(tensor._is_view() for tensor in tensors),
+                "floats": any(map(is_inexact, tensors)),
+                "computes": sum(map(known.written, tensors)) > 0,
             }
             rows.append((row, [(tensor, tensor._version) for tensor in tensors]))
 
@@ -74,3 +85,23 @@ def watched(
         {**row, "changed": any(tensor._version != version for tensor, version in made)}
         for row, made in rows
     ]
+
+
+class _Memory:
+    """The memory that tensors lie in, and how often each piece has been written to."""
+
+    def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
+        self._versions: dict[int, tuple[int, torch.Tensor]] = {}
+        for tensor in tensors:
+            self.written(tensor)
+
+    def written(self, tensor: torch.Tensor) -> bool:
+        """Whether its memory is new or has changed since this was last asked. Views of one piece
+        count its changes together.
+        """
+        if tensor.layout is not torch.strided:
+            return False
+        place = tensor.untyped_storage()._cdata
+        before = self._versions.get(place)
+        self._versions[place] = tensor._version, tensor  # kept, so that its address stays its own
+        return before is None or before[0] != tensor._version

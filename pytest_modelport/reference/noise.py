@@ -28,6 +28,7 @@ from pytest_modelport.reference.dispatch import (
     may_draw,
     mutated,
     operands,
+    selected_dim,
     wide,
 )
 from pytest_modelport.reference.formulas import ADDED_ALIKE, formula
@@ -106,6 +107,8 @@ class MonteCarlo(TorchDispatchMode):
             return changed[0].copy_(made) if changed else made
         if (spread := spread_of(alone, args, kwargs)) is not None:
             return self._spread(self._rounded(func, args, kwargs, flat, spec), spread)
+        if name == "_softmax" and tensors[0].numel():
+            return self._shares(func, args, kwargs)
         running = name == "cumsum" and tensors[0].dtype is torch.float32 and not kwargs
         if (
             (running or name in _CONTRACTIONS)
@@ -151,6 +154,18 @@ class MonteCarlo(TorchDispatchMode):
                 if not mask.all():
                     output.copy_(torch.where(mask, output, self._moved(output, 1.0)))
         return result
+
+    def _shares(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A softmax, its operands moved but for the largest of each row, which is taken off all of
+        them first: what is equal gets equal shares, however large it is. So does a row that a mask
+        of -3e38 hides.
+        """
+        values, dim = args[:2]
+        largest = values == values.amax(dim, keepdim=True)
+        moved = torch.where(largest, values, self._moved(values, 0.5))
+        result = func(moved, *args[1:], **kwargs)
+        whole = (result == 0) | (result == 1) | result.isnan()
+        return torch.where(whole, result, self._moved(result, 0.5))
 
     def _again(self, func: Any, flat: list[Any], spec: Any) -> Any:
         """The operation with its operands moved."""
@@ -242,7 +257,7 @@ class MonteCarlo(TorchDispatchMode):
         wider = values.to(wide(values.dtype) if is_inexact(values) else torch.float64)
         gap = wider.abs() * torch.finfo(torch.float32).eps + torch.finfo(torch.float32).tiny
         indices = func(wider + gap * self._amplitude * self._uniform(wider), *rest, **kwargs)[1]
-        dim = _selected_dim(func, args, kwargs)
+        dim = selected_dim(func, args, kwargs)
         if indices.dim() == values.dim():
             return values.gather(dim, indices), indices
         return values.gather(dim, indices.unsqueeze(dim)).squeeze(dim), indices
@@ -274,16 +289,3 @@ def _pieces(
             value.view(-1)[part] if any(value is one for one in shaped) else value for value in flat
         ]
         yield [outputs[0].view(-1)[part]], given
-
-
-def _selected_dim(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-    """The value of an operation's `dim` argument."""
-    for position, argument in enumerate(func._schema.arguments):
-        if argument.name == "dim":
-            value = (
-                args[position]
-                if position < len(args)
-                else kwargs.get("dim", argument.default_value)
-            )
-            return int(value)
-    raise TypeError(f"{func} has no argument dim")

@@ -7,7 +7,7 @@ format has names for dims; `{2: "4*height"}` means `4 * torch.export.Dim("height
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_modelport.core import tree
@@ -20,10 +20,12 @@ Axes = Mapping[int, Any]
 @dataclass(frozen=True)
 class Shapes:
     """Which axes of which input tensors may vary, by input name. Empty: everything is fixed at the
-    sample's shape.
+    sample's shape. most: how large a dim will be, at most, where nobody said so and its name was
+    inferred; for what plans its memory by that.
     """
 
     axes: Mapping[str, Axes]
+    most: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def dynamic(self) -> bool:

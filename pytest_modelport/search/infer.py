@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from pytest_modelport.core import tree
 from pytest_modelport.core.tensors import fresh, is_tensor, without_autocast
 from pytest_modelport.isolation.jobs import Done, run
 from pytest_modelport.request.dynamic_shapes import Shapes
+from pytest_modelport.search.dims import dims_of
 from pytest_modelport.search.domain import stretched
 
 if TYPE_CHECKING:
@@ -52,9 +54,11 @@ def inferred(module: nn.Module, inputs: Inputs, timeout: float) -> Shapes:
     fixed = [(name, axis) for name, axis in axes if axis not in found.get(name, {})]
     for (name, axis), step in _multiples(module, inputs, fixed, timeout).items():
         found.setdefault(name, {})[axis] = f"{step}*{name.replace('.', '_')}_{axis}"
-    return Shapes(
+    shapes = Shapes(
         {item.name: dict(sorted(found.get(item.name, {}).items())) for item in inputs.tensors}
     )
+    _, symbols = dims_of(inputs, shapes)
+    return replace(shapes, most={name: symbol.highest for name, symbol in symbols.items()})
 
 
 def joined(

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_leaves
 
 _INNER = "inner"
-#: Told of each call: its number, the function, and what it made.
-Seen = Callable[[int, Any, list[torch.Tensor]], None]
+#: A call: the function's name, and how many of its calls came before. While they are exported,
+#: models make calls that they do not make else, and leave some out: only those of one name shift.
+Key = tuple[str, int]
+#: Told of each call: which it is, and what it made.
+Seen = Callable[[Key, list[torch.Tensor]], None]
 
 
 class Watch(TorchFunctionMode):
@@ -28,7 +32,7 @@ class Watch(TorchFunctionMode):
     def __init__(self, seen: Seen) -> None:
         super().__init__()
         self._seen = seen
-        self._count = 0
+        self._counts: Counter[str] = Counter()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -37,8 +41,9 @@ class Watch(TorchFunctionMode):
         made = [result, args[0]] if func is torch.Tensor.__setitem__ else result
         tensors = [leaf for leaf in tree_leaves(made) if _shown(leaf)]
         if tensors:
-            self._count += 1
-            self._seen(self._count - 1, func, tensors)
+            name = resolve_name(func) or str(getattr(func, "__name__", func))
+            self._counts[name] += 1
+            self._seen((name, self._counts[name] - 1), tensors)
         return result
 
 
@@ -52,9 +57,9 @@ def _shown(value: object) -> bool:
     )
 
 
-def showing(module: nn.Module, kept: Collection[int], copied: Collection[int] = ()) -> nn.Module:
-    """The model, whose answer is its own and the results of the calls with these numbers, where
-    they are not in it. copied: those whose results are changed afterwards.
+def showing(module: nn.Module, kept: Collection[Key], copied: Collection[Key] = ()) -> nn.Module:
+    """The model, whose answer is its own and the results of these calls, where they are not in it.
+    copied: those whose results are changed afterwards.
     """
 
     def answers(answer: Any, found: list[torch.Tensor]) -> Any:
@@ -64,8 +69,8 @@ def showing(module: nn.Module, kept: Collection[int], copied: Collection[int] = 
     return _wrapped(module, kept, copied, answers)
 
 
-def cut(module: nn.Module, last: int, copied: Collection[int] = ()) -> nn.Module:
-    """The model up to the call with this number, whose result is the answer.
+def cut(module: nn.Module, last: Key, copied: Collection[Key] = ()) -> nn.Module:
+    """The model up to a call, whose result is the answer.
 
     `torch.jit.trace` keeps what nobody uses, so it sees the model end there, by an exception.
     `torch.export` leaves that out, and does not take exceptions: its record of the parts that are
@@ -80,22 +85,22 @@ class _Reached(Exception):
 
 def _wrapped(
     module: nn.Module,
-    kept: Collection[int],
-    copied: Collection[int],
+    kept: Collection[Key],
+    copied: Collection[Key],
     answers: Callable[[Any, list[torch.Tensor]], Any],
     ends: Callable[[], bool] = lambda: False,
 ) -> nn.Module:
     """A module around another, with its signature: inputs keep their names. answers: of its answer
-    and of what the calls made. ends: whether it ends with the last of them.
+    and of what the calls made. ends: whether it ends with the first of them.
     """
 
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         found: list[torch.Tensor] = []
 
-        def seen(number: int, _: Any, tensors: list[torch.Tensor]) -> None:
-            if number in kept:
-                found.extend(tensor.clone() if number in copied else tensor for tensor in tensors)
-                if number == max(kept) and ends():
+        def seen(key: Key, tensors: list[torch.Tensor]) -> None:
+            if key in kept:
+                found.extend(tensor.clone() if key in copied else tensor for tensor in tensors)
+                if ends():
                     raise _Reached
 
         answer = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pytest_modelport.core.arrays import Array
@@ -32,12 +33,15 @@ def feed(case: Case, manifest: Manifest, call: Call, *, promised: bool = True) -
         if problem:
             raise Stop(Stage.RUN, Outcome.FAILED, f"{call.label} cannot be fed: {problem}")
     if manifest.brought and manifest.call == "named" and manifest.inputs:
-        arrays = _renamed(arrays, [value.name for value in manifest.inputs])
+        arrays = _renamed(arrays, manifest.inputs)
     if promised and manifest.call != "natural":
         for value in manifest.inputs:
+            if value.optional and value.name not in arrays:
+                continue
             if differing := _differs(value, arrays.get(value.name)):
                 exported, here = differing
-                said = f"input {value.name!r} was exported as {exported}, this sample has {here}"
+                was = "in the file is" if manifest.brought else "was exported as"
+                said = f"input {value.name!r} {was} {exported}, this sample has {here}"
                 raise Stop(Stage.RUN, Outcome.FAILED, f"{call.label} cannot be fed: {said}")
     return Feed(arrays, given.spec)
 
@@ -94,12 +98,13 @@ def _misfit(given: Inputs, exported: Inputs) -> str:
     return ""
 
 
-def _renamed(arrays: dict[str, Array], names: list[str]) -> dict[str, Array]:
+def _renamed(arrays: dict[str, Array], inputs: Sequence[TensorSpec]) -> dict[str, Array]:
     """The arrays under a brought file's own input names: by name where they agree, else by
     position. Raises `Stop`.
     """
-    if set(names) <= set(arrays):
-        return {name: arrays[name] for name in names}
+    names = [value.name for value in inputs]
+    if {value.name for value in inputs if not value.optional} <= set(arrays):
+        return {name: arrays[name] for name in names if name in arrays}
     if len(names) == len(arrays):
         return dict(zip(names, arrays.values(), strict=True))
     reason = f"the artifact takes {', '.join(names)}; the sample has {', '.join(arrays)}"

@@ -14,8 +14,10 @@ from pytest_modelport.workbench.workbench import Workbench
 if TYPE_CHECKING:
     from torch import nn
 
+    from pytest_modelport.subject.inner import Key
 
-def showing(workbench: Workbench, kept: Collection[int], copied: Collection[int]) -> Workbench:
+
+def showing(workbench: Workbench, kept: Collection[Key], copied: Collection[Key]) -> Workbench:
     """The route of the subject whose answer is its own and what these inner calls made.
     copied: those whose results are changed afterwards. Raises `Stop`.
     """
@@ -26,7 +28,7 @@ def showing(workbench: Workbench, kept: Collection[int], copied: Collection[int]
     return _of(workbench, lambda module: inner.showing(module, shown, copied), what)
 
 
-def cut(workbench: Workbench, last: int, copied: Collection[int]) -> Workbench:
+def cut(workbench: Workbench, last: Key, copied: Collection[Key]) -> Workbench:
     """The route of the subject up to an inner call. copied: as above. Raises `Stop`."""
     from pytest_modelport.subject import inner
 

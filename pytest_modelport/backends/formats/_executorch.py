@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_modelport.backends.export import Exported, ExportRequest, versions
 from pytest_modelport.backends.kit import programs
 from pytest_modelport.core.artifact import TensorSpec
+from pytest_modelport.request.dynamic_shapes import multiple
 
 REQUIRES = {"torch": "torch", "executorch": "executorch>=1.0"}
 ENTRY = "model.pte"
@@ -20,7 +21,8 @@ def export(request: ExportRequest, partitioners: list[Any]) -> Exported:
     """
     from executorch.exir import to_edge_transform_and_lower
 
-    program = programs.flat_program(request)
+    most = request.shapes.most
+    program = programs.flat_program(request, lambda value: _bounded(value, most))
     promise = programs.promise(program, request)
     unbounded = _unbounded(*promise)
     if unbounded:
@@ -30,8 +32,14 @@ def export(request: ExportRequest, partitioners: list[Any]) -> Exported:
         )
     lowered = to_edge_transform_and_lower(program, partitioner=partitioners).to_executorch()
     (request.folder / ENTRY).write_bytes(lowered.buffer)
+    sizes = ", ".join(f"{name} up to {size}" for name, size in most.items())
+    bounds = (f"memory is planned for {sizes}, as inferred: declare dims for more",)
     return Exported(
-        ENTRY, "flat", *promise, versions("torch", "executorch"), (programs.UNREADABLE,)
+        ENTRY,
+        "flat",
+        *promise,
+        versions("torch", "executorch"),
+        (programs.UNREADABLE, *(bounds if most else ())),
     )
 
 
@@ -44,3 +52,17 @@ def _unbounded(inputs: Iterable[TensorSpec], _: object, ranges: programs.Ranges)
         if isinstance(size, str) and ranges.get(size, (0, None))[1] is None
     )
     return next(found, "")
+
+
+def _bounded(value: Any, most: Mapping[str, int]) -> Any:
+    """One dim for torch.export, not larger than what was inferred."""
+    import torch
+
+    if not isinstance(value, str):
+        return value
+    factor, name = multiple(value)
+    if name not in most:
+        return programs.export_dim(value)
+    if factor == 1:
+        return torch.export.Dim.DYNAMIC(max=most[name])
+    return factor * torch.export.Dim(name, max=most[name])

@@ -111,14 +111,15 @@ def promise(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
 def _value(info: onnx.ValueInfoProto) -> TensorSpec:
     import onnx
 
-    tensor = info.type.tensor_type
+    optional = info.type.HasField("optional_type")
+    tensor = (info.type.optional_type.elem_type if optional else info.type).tensor_type
     dtype = re.sub("^float8", "float8_", onnx.TensorProto.DataType.Name(tensor.elem_type).lower())
     dims = tuple(_dim(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
     if any(
         isinstance(text, bytes) for text in (info.name, *(dims or ()))
     ):  # protobuf's way to say that it is no UTF-8
         raise ValueError(f"a name in the file is not text: {info.name!r}")
-    return TensorSpec(info.name, _TORCH_NAMES.get(dtype, dtype), dims)
+    return TensorSpec(info.name, _TORCH_NAMES.get(dtype, dtype), dims, optional=optional)
 
 
 _TORCH_NAMES = {"float": "float32", "double": "float64", "float8_e8m0": "float8_e8m0fnu"}

@@ -78,13 +78,15 @@ def unsized(request: ExportRequest) -> tuple[tuple[TensorSpec, ...], tuple[Tenso
     return inputs, _unknown(request.outputs)
 
 
-def flat_program(request: ExportRequest) -> torch.export.ExportedProgram:
+def flat_program(
+    request: ExportRequest, dim: Callable[[Any], Any] | None = None
+) -> torch.export.ExportedProgram:
     """The subject behind flat tensors, exported: for formats that know their inputs and outputs by
-    position.
+    position. dim: what a dim that may vary is for torch.export, in the place of `export_dim`.
     """
     import torch
 
-    module, args, kwargs, shapes = arguments(request, "flat", export_dim)
+    module, args, kwargs, shapes = arguments(request, "flat", dim or export_dim)
     with torch.no_grad():
         return torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
 

@@ -30,12 +30,14 @@ class ReferenceSession:
 
         self._evaluator = onnx.reference.ReferenceEvaluator(str(path))
         self._own = {value.file_name: value.name for value in manifest.outputs}
+        self._optional = [value for value in manifest.inputs if value.optional]
         self.options = {"evaluator": "onnx.reference", "onnx": onnx.__version__}
 
     def run(self, feed: Feed) -> Answer:
         """One call."""
         wanted = set(self._evaluator.input_names)
         feeds = {name: _given(array) for name, array in feed.inputs.items() if name in wanted}
+        feeds |= {value.name: None for value in self._optional if value.name not in feeds}
         results = self._evaluator.run(None, feeds)
         return Answer(
             tuple(

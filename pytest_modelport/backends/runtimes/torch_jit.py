@@ -19,12 +19,20 @@ EXTRA = ""
 
 
 def open(folder: Path, manifest: Manifest, session_options: SessionOptions) -> TorchSession:
-    """Load onto `device`. Raises what torch raises."""
-    return TorchSession(
-        torchscript_files.load(folder / manifest.entry, session_options.device),
-        manifest,
-        session_options,
-    )
+    """Load onto `device`. Raises what torch raises, and `RuntimeError` where it cannot read back
+    what its own optimisation saved.
+    """
+    try:
+        module = torchscript_files.load(folder / manifest.entry, session_options.device)
+    except RuntimeError as error:
+        if not manifest.options.get("optimize"):
+            raise
+        said = str(error).strip().partition("\n")[0]
+        raise RuntimeError(
+            f"torch cannot read back what torch.jit.optimize_for_inference saved ({said}): "
+            "optimise after loading, and export with freeze=true"
+        ) from None
+    return TorchSession(module, manifest, session_options)
 
 
 def trace(

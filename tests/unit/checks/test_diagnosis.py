@@ -62,7 +62,8 @@ def test_a_brought_file_is_wrong_from_a_line_on(prove, needs, wrong, line):
     assert line in verdict.evidence["where"], verdict.evidence["where"]
     said = "gives the same wrong answer from the same file"
     blame = verdict.evidence["blame"]
-    assert blame.startswith("the export: ") and blame.endswith(said), blame
+    assert blame.startswith("the export: ")
+    assert blame.endswith(said)
 
 
 class Largest(nn.Module):
@@ -153,3 +154,68 @@ def test_a_refusal_is_followed_to_its_line(prove, needs, target, package, outcom
     assert "nn.functional.pad(y, (-1, 2))" in where, where
     assert where.endswith("the model up to there is refused, and taken without it")
     assert verdict.evidence.get("blame") == blame
+
+
+class Draws(nn.Module):
+    """Its answers differ by what no file has."""
+
+    calls = 0
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        self.calls += 1
+        return self.layer(x) * self.calls
+
+
+def test_a_model_that_answers_one_sample_in_two_ways_is_to_blame_itself(prove, needs):
+    needs({"onnx": "onnx", "onnxruntime": "onnxruntime"})
+    for target in ("torch_export", "onnx"):
+        [verdict] = prove(
+            [target], Draws().eval(), torch.randn(2, 4), checks=["parity"], examples=0
+        ).verdicts
+        assert verdict.evidence["blame"] == (
+            "the model: it answers args and args again, one sample, in two ways (attribute calls "
+            "changed in between), the exported model in one"
+        )
+
+
+class Merged(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+        self.norm.running_var.fill_(2.0)  # else it changes nothing
+
+    def forward(self, x):
+        y = self.conv(x)
+        return torch.relu(self.norm(y))
+
+
+def test_of_operations_that_an_export_merges_the_wrong_one_is_named(prove, needs, monkeypatch):
+    """The exporter puts the normalisation into the convolution before it."""
+    needs({"onnx": "onnx", "onnxruntime": "onnxruntime"})
+    from pytest_modelport.backends.formats import onnx as real
+
+    export = real.export
+
+    def wrong(request):
+        next(p for p in request.module.modules() if isinstance(p, nn.BatchNorm2d)).eps = 0.3
+        return export(request)
+
+    monkeypatch.setattr(real, "export", wrong)
+    torch.manual_seed(0)
+    [verdict] = prove(
+        ["onnx"], Merged().eval(), torch.randn(2, 1, 6, 6), checks=["parity"], examples=0
+    ).verdicts
+    assert "native_batch_norm.default in norm" in verdict.evidence["where"], verdict.evidence
+
+
+def test_what_the_port_never_promised_to_take_is_nobodys_fault(prove, needs):
+    needs({"onnx": "onnx", "onnxruntime": "onnxruntime"})
+    [verdict] = prove(
+        ["onnx"], nn.Linear(4, 4), torch.randn(2, 4), samples=[torch.randn(3, 4)], checks=["parity"]
+    ).verdicts
+    assert "cannot be fed" in verdict.reason
+    assert not {"where", "blame"} & set(verdict.evidence)
