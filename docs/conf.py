@@ -76,6 +76,7 @@ CONTENTS = {
                 "transforms",
                 "mutants",
                 "opdb",
+                "blame",
                 "peer",
                 "suites",
                 "false_alarms",

@@ -169,3 +169,12 @@ def restored_rng() -> Iterator[None]:
         random.setstate(state[2])
         if cuda:
             torch.cuda.set_rng_state_all(cuda)
+
+
+def unchanged(tensor: torch.Tensor, old: torch.Tensor) -> bool:
+    """Whether a tensor still holds what its copy does; NaN counts as itself."""
+    if tensor.shape != old.shape:
+        return False
+    if is_inexact(tensor):
+        return bool(((tensor == old) | (tensor.isnan() & old.isnan())).all())
+    return torch.equal(tensor, old)

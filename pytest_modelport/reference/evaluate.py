@@ -24,11 +24,11 @@ from pytest_modelport.core.sample import Call
 from pytest_modelport.core.tensors import (
     dense,
     fresh,
-    is_inexact,
     is_tensor,
     restored_rng,
     seed_all,
     to_array,
+    unchanged,
 )
 from pytest_modelport.reference.dispatch import Generators, decomposed, may_draw, unfused
 from pytest_modelport.reference.noise import MonteCarlo
@@ -280,20 +280,17 @@ def _row(
             [tree.name(path, root="output"), _json(value)] for path, value in flat.constants
         ],
         "spec": flat.spec,
+        "sparse": [
+            name
+            for name, tensor in zip(names, tensors, strict=True)
+            if str(tensor.layout).startswith("torch.sparse")
+        ],
         "mutated": {
             str(position): keep(tensor)
             for position, (tensor, old) in enumerate(zip(given, before, strict=True))
-            if not _unchanged(tensor, old)
+            if not unchanged(tensor, old)
         },
     }
-
-
-def _unchanged(tensor: torch.Tensor, old: torch.Tensor) -> bool:
-    if tensor.shape != old.shape:
-        return False
-    if is_inexact(tensor):
-        return bool(((tensor == old) | (tensor.isnan() & old.isnan())).all())
-    return torch.equal(tensor, old)
 
 
 def _json(value: Any) -> Any:

@@ -71,6 +71,7 @@ class Reference:
         self.jobs = SubjectJobs(module, device, scratch, timeout)
         self._seed = seed
         self.spec: Spec = []
+        self.sparse: Sequence[str] = ()
         record = self._eager_answers(evaluate.eager, within=within)
         self.changes, self._grew = tuple(record["changes"]), int(record["grew"])
         self.asked, self.answered = record["asked"], record["answered"]
@@ -118,6 +119,8 @@ class Reference:
             notes.append(
                 f"no float64 kernel for {name} ({said[:80]}): its own results count as exact"
             )
+        if self.sparse:
+            notes.append(f"sparse, and compared as dense tensors: {', '.join(self.sparse)}")
         return (*notes, *self.unmeasured, *self._nonfinite())
 
     @property
@@ -144,6 +147,7 @@ class Reference:
         if isinstance(ending, Done):
             record: dict[str, Any] = ending.value
             self.spec = next((row["spec"] for row in record["calls"]), [])
+            self.sparse = next((row["sparse"] for row in record["calls"]), [])
             return record
         raise SubjectFailed(
             ending, ending.cause.message if isinstance(ending, Raised) else self.calls[0].label

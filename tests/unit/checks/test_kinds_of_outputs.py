@@ -79,6 +79,11 @@ def test_a_wrong_one_is_red(name, prove, tmp_path):
     assert str(verdict.outcome) == "failed", verdict
 
 
+def test_sparse_outputs_are_said_to_be_compared_as_dense_ones(prove):
+    [verdict] = prove(["torchscript"], Of(PASS["sparse"]), X, checks=["parity"]).verdicts
+    assert "sparse, and compared as dense tensors: output" in verdict.notes
+
+
 def test_nothing_at_all_is_an_error(prove):
     [verdict] = prove(["torchscript"], Of(lambda _: None), X, checks=["parity"]).verdicts
     assert verdict.reason == "the model returns nothing: nothing can be compared"
