@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +14,23 @@ from pytest_modelport.backends.result_faults import inspected_faults
 from pytest_modelport.cleanroom.workspace import Workspace
 from pytest_modelport.core import artifact
 from pytest_modelport.core.arrays import Array
-from pytest_modelport.core.artifact import Artifact, Manifest
+from pytest_modelport.core.artifact import Artifact, Manifest, TensorSpec
 from pytest_modelport.core.cause import describe
 from pytest_modelport.core.verdict import Outcome, Stage
 from pytest_modelport.isolation.jobs import Raised
 from pytest_modelport.isolation.stops import Stop, evidence_of
 from pytest_modelport.request.case import Case
+from pytest_modelport.workbench.brought_files import copied, plain, refusal
 from pytest_modelport.workbench.safety import dangers
 
 if TYPE_CHECKING:
     from torch import nn
 
     from pytest_modelport.reference.reference import Reference
+
+
+#: Inputs, outputs, and which files beside it belong to a file.
+Inspected = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], tuple[str, ...]]
 
 
 def brought(
@@ -42,22 +47,15 @@ def brought(
             f"{path.name} is not a {format_name} file: those end in {', '.join(maker.SUFFIXES)}"
         )
         raise Stop(Stage.OPEN, Outcome.ERROR, reason)
-    _refuse(dangers(path))
-    try:
-        inspected = maker.inspect(path)
-    except Exception as error:  # noqa: BLE001 - a stage border: a file that cannot be read may raise anything
-        said = describe(error)
-        reason = f"{path.name} cannot be read as {format_name}: {said.headline}"
-        raise Stop(Stage.OPEN, Outcome.FAILED, reason, evidence_of(Raised(said))) from None
-    registry.hold("formats", format_name, inspected_faults(inspected))
-    inputs, outputs, companions = inspected
-    for name in companions:
-        _refuse([f"{name}: {danger}" for danger in dangers(path.parent / name)])
+    plain(path)
+    companions: tuple[str, ...] = ()
+    with contextlib.suppress(Stop):  # what cannot be read is told of the copy, if nothing worse is
+        *_, companions = _inspected(format_name, path)
     folder = workspace.fresh(f"{format_name}-brought")
-    for name in (path.name, *companions):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (path.parent / name).is_dir() else shutil.copyfile
-        copy(path.parent / name, folder / name)
+    copied(path, companions, folder)
+    if found := dangers(folder):
+        raise refusal(found[0], found)
+    inputs, outputs, _ = _inspected(format_name, folder / path.name)
     manifest = Manifest(
         format=format_name,
         kind=maker.KIND,
@@ -71,6 +69,18 @@ def brought(
         notes=(f"this file was proven, nothing was exported: {path}",),
     )
     return artifact.seal(folder, manifest)
+
+
+def _inspected(format_name: str, path: Path) -> Inspected:
+    """What a file says of itself. Raises `Stop`."""
+    try:
+        inspected = registry.format_(format_name).inspect(path)
+    except Exception as error:  # noqa: BLE001 - a stage border: a file that cannot be read may raise anything
+        said = describe(error)
+        reason = f"{path.name} cannot be read as {format_name}: {said.headline}"
+        raise Stop(Stage.OPEN, Outcome.FAILED, reason, evidence_of(Raised(said))) from None
+    registry.hold("formats", format_name, inspected_faults(inspected))
+    return inspected
 
 
 @dataclass(frozen=True)
@@ -110,10 +120,3 @@ def quantized(
             kind if kinds == _INTEGERS else "fp16" if array.dtype == "float16" else "bf16",
         )
     return None
-
-
-def _refuse(dangers: list[str]) -> None:
-    """Raises `Stop` where something speaks against opening the file."""
-    if dangers:
-        evidence = {"dangers": dangers[:5]}
-        raise Stop(Stage.OPEN, Outcome.FAILED, f"not opened: {dangers[0]}", evidence)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pytest_modelport.workbench.safety_archives import ambiguous
 from pytest_modelport.workbench.safety_expressions import odd
 
 #: What torch's own files make when they are read; anything else can run whatever it likes.
@@ -43,6 +44,8 @@ OBJECTS = re.compile(r"(custom|opaque)_obj_\d*")
 #: How an archive begins: what begins otherwise and ends like one is read by some as the one and by
 #: others as the other.
 _ARCHIVE = (b"PK\x03\x04", b"PK\x05\x06")
+#: torch's operations that take a file's name, and those of other libraries that are called so.
+_ON_FILES = re.compile(rb"\b(?:torch|ops\.\w+)\.(?:save|from_file|load_tensor|load)\(")
 #: Pickles at the head of what torch.save wrote before it wrote archives: the numbers of its format,
 #: the value, its keys.
 _LEGACY = 5
@@ -82,12 +85,23 @@ def _file(data: bytes, name: str, depth: int, *, pickled: bool = False) -> Itera
         yield from _pickle(data, strict=False)
     elif name.endswith(".json"):
         yield from odd(data)
+    elif name.endswith(".py"):
+        yield from _file_calls(data)
+
+
+def _file_calls(data: bytes) -> Iterator[str]:
+    """Operations of TorchScript's code that read or write files."""
+    called = sorted({match.group() for match in _ON_FILES.finditer(data)})
+    yield from (f"its code calls {name.decode().removesuffix('(')}" for name in called)
 
 
 def _archive(data: bytes, depth: int) -> Iterator[str]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
+            if said := ambiguous(data, archive):
+                yield f"readers may see other archives in it: {said}"
+                return
             size = sum(member.file_size for member in members)
             if size > _LARGE and size > _BOMB * len(data):
                 yield f"unpacks to {size / 1e9:.3g} GB, {size / len(data):.0f} times its size"

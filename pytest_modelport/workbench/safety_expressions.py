@@ -55,6 +55,9 @@ def odd(data: bytes) -> Iterator[str]:
     for text in _evaluated(document):
         if not _arithmetic(text):
             yield f"it has {text[:80]!r} evaluated"
+    for name in _imported(document):
+        if not name.startswith("torch."):
+            yield f"its tree of inputs imports {name.partition(':')[0][:80]!r}"
 
 
 def _evaluated(value: Any) -> Iterator[str]:
@@ -69,6 +72,26 @@ def _evaluated(value: Any) -> Iterator[str]:
                     pending.append(inner)
         elif isinstance(item, list):
             pending += item
+
+
+def _imported(value: Any) -> Iterator[str]:
+    """Names that trees of inputs and outputs are made of by importing them, JSON in JSON
+    (torch/utils/_pytree.py, `enum_object_hook`).
+    """
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            if "__enum__" in item:
+                yield str(item.get("fqn"))
+            pending += item.values()
+        elif isinstance(item, list):
+            pending += item
+        elif isinstance(item, str) and "__enum__" in item:
+            try:
+                pending.append(json.loads(item))
+            except (ValueError, RecursionError):
+                continue  # torch cannot read it either
 
 
 def _arithmetic(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,15 @@ CALL = "natural"
 #: debug: keep source lines, paths, and the example inputs.
 OPTIONS = {"debug": bool}
 _ENTRY = "model.pt2"
+#: The records that torch.export.save writes (torch/export/pt2_archive/constants.py). torch loads
+#: whatever lies in models/, so a name that it does not write is nothing to be guessed at.
+_RECORDS = re.compile(
+    r"[^/]+/(archive_format|archive_version|byteorder|version|\.data/(version|serialization_id)"
+    r"|models/[^/]+\.json|extra/[^/]+"
+    r"|data/weights/(weight_\d+|[^/]+_weights_config\.json)"
+    r"|data/constants/((tensor|custom_obj|opaque_obj)_\d+|[^/]+_constants_config\.json)"
+    r"|data/sample_inputs/[^/]+\.pt)"
+)
 warm = programs.warm
 
 
@@ -59,4 +69,8 @@ def inspect(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...],
     """A torch file says nothing without being loaded, which only the clean room does."""
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path.name} is not an archive that torch has written")
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if not _RECORDS.fullmatch(name):
+                raise ValueError(f"it has {name!r}, which no exported program has")
     return (), (), ()

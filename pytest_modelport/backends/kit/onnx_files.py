@@ -5,7 +5,7 @@ that make ONNX files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -219,9 +219,10 @@ def inspect(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...],
     import onnx
 
     model = onnx.load(path, load_external_data=False)
+    functions = (node for function in model.functions for node in function.node)
     places = {
         entry.value
-        for tensor in model.graph.initializer
+        for tensor in (*_tensors(model.graph), *_attributes(functions))
         for entry in tensor.external_data
         if entry.key == "location"
     }
@@ -229,3 +230,19 @@ def inspect(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...],
         if Path(place).is_absolute() or ".." in Path(place).parts:
             raise ValueError(f"its weights lie outside its folder, at {place!r}")
     return (*promise(path), tuple(sorted(places)))
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor that is stored in a graph: initializers, attributes, those of its subgraphs."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _attributes(graph.node)
+
+
+def _attributes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for node in nodes:
+        for attribute in node.attribute:
+            yield from (*attribute.tensors, attribute.t)
+            for graph in (*attribute.graphs, attribute.g):
+                yield from _tensors(graph)
