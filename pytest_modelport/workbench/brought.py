@@ -21,7 +21,7 @@ from pytest_modelport.isolation.jobs import Raised
 from pytest_modelport.isolation.stops import Stop, evidence_of
 from pytest_modelport.request.case import Case
 from pytest_modelport.workbench.brought_files import copied, plain, refusal
-from pytest_modelport.workbench.safety import dangers
+from pytest_modelport.workbench.look_through import looked_through
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,7 +53,7 @@ def brought(
         *_, companions = _inspected(format_name, path)
     folder = workspace.fresh(f"{format_name}-brought")
     copied(path, companions, folder)
-    if found := dangers(folder):
+    if found := looked_through(folder, timeout=case.timeout, here=workspace.in_process):
         raise refusal(found[0], found)
     inputs, outputs, _ = _inspected(format_name, folder / path.name)
     manifest = Manifest(

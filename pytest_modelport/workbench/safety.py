@@ -64,8 +64,20 @@ def dangers(folder: Path) -> list[str]:
         if path.is_symlink():
             found.append(f"{name} is a link to {path.readlink()}")
         elif path.is_file():
-            found += [f"{name}: {said}" for said in _file(path.read_bytes(), name, 0)]
+            found += [f"{name}: {said}" for said in _of(path, name)]
     return found
+
+
+def _of(path: Path, name: str) -> Iterator[str]:
+    """What is only numbers is not read whole, however large it is."""
+    with path.open("rb") as file:
+        head = file.read(len(_ARCHIVE[0]))
+    if (
+        head.startswith((*_ARCHIVE, b"\x80"))
+        or name.endswith((*_PICKLES, ".json", ".py"))
+        or (OBJECTS.fullmatch(path.name))
+    ):
+        yield from _file(path.read_bytes(), name, 0)
 
 
 def _file(data: bytes, name: str, depth: int, *, pickled: bool = False) -> Iterator[str]:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_flatten
 
+from benchmarks.opdb.suites import REFUSALS, copied, op_infos, sampled
 from pytest_modelport.reference.dispatch import decomposed
 from pytest_modelport.reference.noise import MonteCarlo
 from pytest_modelport.reference.oracle import Oracle
@@ -45,20 +46,18 @@ def agrees(eager: Any, other: Any, far: float, read: Any) -> str:
 
 def samples(op: Any, dtype: torch.dtype) -> Iterator[tuple[Any, Any]]:
     """Arguments, and eager's result; those that eager refuses are left out."""
-    for sample in list(op.sample_inputs("cpu", dtype, requires_grad=False))[:SAMPLES]:
+    for sample in list(sampled(op, dtype))[:SAMPLES]:
         given = ((sample.input, *sample.args), sample.kwargs)
         try:
             yield given, evaluated(op, given)
-        except (RuntimeError, TypeError, ValueError, NotImplementedError, AssertionError):
+        except REFUSALS:
             continue
 
 
 def evaluated(op: Any, given: Any) -> Any:
     """One evaluation, on copies and from the same seed."""
     torch.manual_seed(1)
-    args, kwargs = tree_map(
-        lambda value: value.detach().clone() if isinstance(value, torch.Tensor) else value, given
-    )
+    args, kwargs = copied(given)
     with torch.no_grad():
         return op.op(*args, **kwargs)
 
@@ -77,26 +76,20 @@ def of_noise(op: Any, given: Any, eager: Any) -> str:
 
 
 def main() -> None:
-    from torch.testing._internal.common_methods_invocations import op_db
-
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
     found: dict[str, str] = {}
     count = 0
-    for op in op_db:
-        for dtype in (torch.float32, torch.complex64):
-            if not op.supports_dtype(dtype, "cpu"):
-                continue
-            name = ".".join(filter(None, (op.name, op.variant_test_name)))
-            for given, eager in samples(op, dtype):
-                count += 1
-                for what, ask in (("oracle", of_oracle), ("noise", of_noise)):
-                    try:
-                        said = ask(op, given, eager)
-                    except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
-                        said = type(error).__name__
-                    if said:
-                        found[f"{what}: {name} {str(dtype).removeprefix('torch.')}"] = said
+    for name, op, dtype in op_infos(torch.float32, torch.complex64):
+        for given, eager in samples(op, dtype):
+            count += 1
+            for what, ask in (("oracle", of_oracle), ("noise", of_noise)):
+                try:
+                    said = ask(op, given, eager)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+                    said = type(error).__name__
+                if said:
+                    found[f"{what}: {name} {str(dtype).removeprefix('torch.')}"] = said
     print(json.dumps({"count": count, "found": found}))
 
 

@@ -1,5 +1,5 @@
-"""torch's operators as subjects, beside plain calls of the same files; all of them with `--full`, else
-a part that changes from commit to commit.
+"""Suites of torch and ExecuTorch as subjects, beside plain calls of the same files; all of them with
+`--full`, else a part that changes from commit to commit.
 """
 
 from __future__ import annotations
@@ -19,28 +19,40 @@ KNOWN = {
         "nn.functional.linear_cross_entropy.chunked_none 0",
     },
 }
-PARTS = 40
+#: Into how many parts each suite is cut: ten subjects or more, in a minute.
+PARTS = {"operators": 60, "modules": 11, "exportdb": 3, "executorch": 46}
 
 
 def today() -> str:
-    """The part for this commit."""
+    """The suite and the part of it for this commit."""
     said = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    number = int(said.stdout[:8], 16) % PARTS if said.returncode == 0 else 0
-    return f"{number + 1}/{PARTS}"
+    every = [f"{suite} {n + 1}/{parts}" for suite, parts in PARTS.items() for n in range(parts)]
+    return every[int(said.stdout[:8], 16) % len(every) if said.returncode == 0 else 0]
 
 
-@pytest.mark.parametrize("part", [today(), pytest.param("1/1", marks=pytest.mark.full)])
-def test_no_operator_is_called_what_plain_calls_do_not_call_it(part, tmp_path):
-    from benchmarks.opdb import kind
+WHOLE = pytest.mark.full, pytest.mark.timeout(7200)
 
+
+@pytest.mark.parametrize(
+    "what", [today(), *(pytest.param(f"{suite} 1/1", marks=WHOLE) for suite in PARTS)]
+)
+def test_no_subject_is_called_what_plain_calls_do_not_call_it(what, tmp_path):
+    from benchmarks.opdb.rows import kind
+
+    suite, part = what.split()
+    if suite == "executorch":
+        pytest.importorskip("executorch")
     results = tmp_path / "results.jsonl"
-    command = [sys.executable, "-m", "benchmarks.opdb", "--samples", "1", "--part", part]
+    command = [sys.executable, "-m", "benchmarks.opdb", "--suite", suite, "--samples", "1"]
     done = subprocess.run(
-        [*command, "--results", str(results)], cwd=ROOT, capture_output=True, text=True
+        [*command, "--part", part, "--results", str(results)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in results.read_text().splitlines()]
-    assert len({row["subject"] for row in rows}) >= 10
+    assert len({row["subject"] for row in rows}) >= 8
     known = set.union(*KNOWN.values())
     wrong = [row for row in rows if kind(row).startswith("false") and row["subject"] not in known]
     assert not wrong, wrong

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from pytest_modelport.core.verdict import worst
+from pytest_modelport.workbench.look_through import looked_through
 from pytest_modelport.workbench.safety import dangers
 from tests.unit.workbench.test_safety import Bomb, X, archive, program, rewritten, zipped
 
@@ -209,15 +210,53 @@ def test_what_is_looked_at_is_what_is_opened(tmp_path, prove, monkeypatch):
     from pytest_modelport.workbench import brought
 
     path, mark = sound(tmp_path), tmp_path / "executed"
-    looked = brought.dangers
+    looked = brought.looked_through
 
-    def swapped(folder):
-        found = looked(folder)
+    def swapped(folder, **limits):
+        found = looked(folder, **limits)
         path.write_bytes(zipped({"m/data.pkl": pickle.dumps(Bomb(mark), 2)}))
         return found
 
-    monkeypatch.setattr(brought, "dangers", swapped)
+    monkeypatch.setattr(brought, "looked_through", swapped)
     torch.manual_seed(0)
     verdict = prove(["torch_export"], nn.Linear(3, 2).eval(), X, artifact=path).verdicts[0]
     assert not mark.exists()
     assert "not opened" not in verdict.reason
+
+
+def packed(path, body):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("m/data.pkl", body)
+    return path
+
+
+def test_a_small_file_that_takes_long_to_look_through_is_given_up(tmp_path, prove):
+    """200 MB of a pickle's opcodes in 200 kB."""
+    path = packed(tmp_path / "model.pt", b"\x80\x02" + b"N0" * 100_000_000 + b"N.")
+    started = time.monotonic()
+    verdict = worst(
+        prove(["torchscript"], nn.Linear(3, 2).eval(), X, artifact=path, timeout=4).verdicts
+    )
+    assert "cannot be looked through: that takes more than 4 s" in verdict.reason
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.full  # it takes a minute to make one
+def test_a_small_file_that_is_large_inside_is_given_up(tmp_path):
+    """An archive in an archive, neither ten times larger than it is."""
+    inner = tmp_path / "inner.zip"
+    with zipfile.ZipFile(inner, "w") as file:
+        for name, size in (("a", 400), ("b", 3_500)):
+            member = zipfile.ZipInfo(name)
+            member.compress_type = zipfile.ZIP_DEFLATED if name == "b" else zipfile.ZIP_STORED
+            with file.open(member, "w", force_zip64=True) as out:
+                for _ in range(size):
+                    out.write(bytes(1_000_000))
+    folder = tmp_path / "brought"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "model.pt", "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(inner, "m/inner")
+    inner.unlink()
+    found = looked_through(folder, timeout=100)
+    assert found, folder
+    assert "takes more than 1 GB" in found[0], found
