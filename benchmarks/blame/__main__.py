@@ -39,6 +39,8 @@ from pytest_modelport.request.options import Options
 
 #: Formats with a witness of the export: another runtime on the file, or the file it is made from.
 WITNESSED = ("onnx", "onnx_legacy", "mnn")
+#: What is before the names of files on this machine.
+_PLACES = rf"/[^ ]*/site-packages/|{re.escape(str(Path.cwd()))}/"
 WORDS = ("right", "undecided", "nothing said", "wrong")
 
 
@@ -221,7 +223,7 @@ def page(rows: list[dict[str, str]], seconds: float) -> Iterator[str]:
         if row["where"] not in ("right", "") or row["blame"] not in ("right", "nothing said"):
             yield (
                 f"- {row['party']}, {row['target']}, {row['fault']}: where {row['where'] or 'not asked'}, "
-                f"blame {row['blame']}: {row['said'][:300]}"
+                f"blame {row['blame']}: {re.sub(_PLACES, '', row['said'])[:300]}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import importlib.util
@@ -82,7 +83,11 @@ def sampled(op: Any, dtype: torch.dtype) -> Any:
     """The samples of an operator. torch seeds each of them after the test that asks, which it would
     look for in all modules below us: nobody asks.
     """
-    with mock.patch("torch.testing._internal.common_utils.extract_test_fn", return_value=None):
+    places = "common_utils", "opinfo.core"
+    with contextlib.ExitStack() as patched:
+        for place in places:
+            name = f"torch.testing._internal.{place}.extract_test_fn"
+            patched.enter_context(mock.patch(name, return_value=None))
         return op.sample_inputs("cpu", dtype, requires_grad=False)
 
 
@@ -92,16 +97,16 @@ def operators(samples: int) -> Iterator[Subject]:
         if op.name in (*MEMORY, *SEEDED):
             continue
         torch.manual_seed(0)
-        taken = 0
+        taken: list[Subject] = []
         for sample in sampled(op, dtype):
-            if taken == samples:
+            if len(taken) == samples:
                 continue  # and on to the end: left halfway, samples may hold torch's grad mode
             leaves, spec = tree_flatten(((sample.input, *sample.args), dict(sample.kwargs)))
             module = Operator(op.op, leaves, spec)
             tensors = copied(tuple(leaves[place] for place in module.places))
             if _usable(module, tensors, {}):
-                yield Subject("operators", f"{name} {taken}", module, tensors)
-                taken += 1
+                taken.append(Subject("operators", f"{name} {len(taken)}", module, tensors))
+        yield from taken
 
 
 def modules(samples: int) -> Iterator[Subject]:

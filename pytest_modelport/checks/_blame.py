@@ -51,8 +51,8 @@ class Suspect:
 
 
 def blame_of_refusal(workbench: Workbench, step: int, right: Callable[[Answer], bool]) -> str:
-    """Other runtimes on the file: one that is right clears it, and it is at fault where all refuse
-    it.
+    """Other runtimes on the file: one that is right clears it. That others refuse it, too, may have
+    other reasons.
     """
     refusing, wrong = [], []
     call = workbench.case.calls[step]
@@ -67,10 +67,11 @@ def blame_of_refusal(workbench: Workbench, step: int, right: Callable[[Answer], 
         if right(answer):
             return _right(other, {}, here=other == workbench.runtime)
         wrong.append(other)
-    if refusing and not wrong:
-        verb = "refuse" if refusing[1:] else "refuses"
-        return f"the export: {' and '.join(refusing)} {verb} the same file, too"
-    return f"undecided: a wrong answer from the same file by {' and '.join(wrong)}" if wrong else ""
+    said = [
+        *(f"{name} refuses it, too" for name in refusing),
+        *(f"{name} gives a wrong answer from it" for name in wrong),
+    ]
+    return f"undecided: of the same file, {' and '.join(said)}" if said else ""
 
 
 def same_numbers(port: Array, other: Array, truth: npt.NDArray[Any]) -> bool:

@@ -138,7 +138,9 @@ class Modelport:
             name=self._subject,
             functions=self._portable.functions,
         )
-        files = artifacts_of(options.artifact, [self._route])
+        chain = self._route.transforms
+        beside = [route for route, _ in self._portable.routes if route.transforms == chain]
+        files = artifacts_of(options.artifact, beside)
         case = replace(case, artifact=files.get(self._route.target))
         self._about = self._identity(case.module)
         timed = ("latency",) if self._settings.benchmark else ()

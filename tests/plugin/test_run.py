@@ -140,6 +140,24 @@ def test_two(modelport):
     assert re.search(r"test_two #2\n +torchscript-cpu +failed", text(result))
 
 
+FILES = """
+@portable("torchscript", "torchscript_script")
+def test_files(modelport, tmp_path):
+    net, x = Net().eval(), torch.ones(1, 3)
+    torch.jit.save(torch.jit.trace(net, x), tmp_path / "traced.pt")
+    torch.jit.save(torch.jit.script(net), tmp_path / "scripted.pt")
+    files = {"torchscript": "traced.pt", "torchscript_script": "scripted.pt"}
+    modelport(net, x, artifact={target: tmp_path / name for target, name in files.items()})
+"""
+
+
+def test_each_target_has_a_file_of_its_own(run):
+    run(FILES).assert_outcomes(passed=2)
+    result = run(FILES.replace('"torchscript_script": "s', '"onnx": "s'))
+    result.assert_outcomes(failed=2)
+    assert "unknown target of artifact 'onnx'" in text(result)
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
