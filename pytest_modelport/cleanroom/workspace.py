@@ -113,7 +113,8 @@ class Workspace:
         self._memory.clear()
         if self._keep_all or os.getpid() != self._owner:
             return
-        for child in self.folder.iterdir():
+        # pytest may have removed it already, by its own `tmp_path_retention_policy`.
+        for child in [*self.folder.iterdir()] if self.folder.is_dir() else []:
             if child.is_dir() and child not in self._kept:
                 shutil.rmtree(child, ignore_errors=True)
             elif child not in self._kept:

@@ -19,8 +19,8 @@ KNOWN = {
         "nn.functional.linear_cross_entropy.chunked_none 0",
     },
 }
-#: Into how many parts each suite is cut: ten subjects or more, in a minute.
-PARTS = {"operators": 60, "modules": 11, "exportdb": 3, "executorch": 46}
+#: Into how many parts each suite is cut: some eight subjects each, less than a minute.
+PARTS = {"operators": 80, "modules": 14, "exportdb": 4, "executorch": 57}
 
 
 def today() -> str:
@@ -52,7 +52,7 @@ def test_no_subject_is_called_what_plain_calls_do_not_call_it(what, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in results.read_text().splitlines()]
-    assert len({row["subject"] for row in rows}) >= 8
+    assert len({row["subject"] for row in rows}) >= 6
     known = set.union(*KNOWN.values())
     wrong = [row for row in rows if kind(row).startswith("false") and row["subject"] not in known]
     assert not wrong, wrong

@@ -140,6 +140,18 @@ def test_two(modelport):
     assert re.search(r"test_two #2\n +torchscript-cpu +failed", text(result))
 
 
+@pytest.mark.parametrize(
+    "setting",
+    ["policy=failed", "policy=none", "policy=all", "count=0"],
+)
+def test_what_pytest_keeps_of_a_run_does_not_end_it(run, setting):
+    """pytest removes the folder of the run before we do."""
+    result = run(PASSING, "-o", f"tmp_path_retention_{setting}")
+    result.assert_outcomes(passed=2)
+    assert result.ret == 0, text(result)
+    assert "Traceback" not in "\n".join([*result.outlines, *result.errlines])
+
+
 FILES = """
 @portable("torchscript", "torchscript_script")
 def test_files(modelport, tmp_path):

@@ -19,9 +19,12 @@ def chosen(request: ExportRequest, path: Path) -> tuple[str, ...]:
 
 
 def dynamo(request: ExportRequest, path: Path) -> tuple[str, ...]:
-    """Write a file with the current exporter. Returns notes for a reader."""
+    """Write a file with the current exporter. Returns notes for a reader. Raises `ValueError` where
+    there is nothing for it to answer.
+    """
     import torch
 
+    _hold_tensors(request)
     call = programs.call_style(request)
     # Names of dims make lists of the tuples that inputs are nested in, which torch then refuses.
     dim = programs.export_dim if programs.nests_tuples(request) else lambda value: value
@@ -56,10 +59,11 @@ def legacy(request: ExportRequest, path: Path) -> tuple[str, ...]:
     """Write a file with the former exporter, which traces, behind flat tensors: it would name what
     it finds inside.
 
-    Returns notes for a reader: what was frozen.
+    Returns notes for a reader: what was frozen. Raises `ValueError` as above.
     """
     import torch
 
+    _hold_tensors(request)
     module, args, _, _ = programs.arguments(request, "flat", str)
     axes = {name: request.shapes.varying(name) for name in request.shapes.axes}
     with warnings.catch_warnings(record=True) as caught:
@@ -77,6 +81,11 @@ def legacy(request: ExportRequest, path: Path) -> tuple[str, ...]:
             training=torch.onnx.TrainingMode.PRESERVE,
         )
     return (*torchscript_files.frozen(caught), *_renamed(request))
+
+
+def _hold_tensors(request: ExportRequest) -> None:
+    if not request.outputs:
+        raise ValueError("the model returns no tensors, and an ONNX file gives nothing else")
 
 
 def _renamed(request: ExportRequest) -> tuple[str, ...]:

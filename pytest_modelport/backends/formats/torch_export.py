@@ -42,7 +42,7 @@ def export(request: ExportRequest) -> Exported:
     """Export without strict tracing (torch's default), save, and read the promise off it."""
     import torch
 
-    call = programs.call_style(request)
+    call = programs.call_style(request, kept=(int, float, bool))
     module, args, kwargs, shapes = programs.arguments(request, call, programs.export_dim)
     program = torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
     if not request.options.get("debug"):

@@ -49,18 +49,15 @@ def stripped(program: torch.export.ExportedProgram) -> None:
         )
 
 
-def call_style(request: ExportRequest) -> str:
+def call_style(request: ExportRequest, kept: tuple[type, ...] = ()) -> str:
     """`natural` when plain containers of tensors hold all inputs and outputs, else `flat`.
 
     A clean room has none of the user's classes, and a program that returns a string does not load
-    again.
+    again. kept: Python values that one gives as it is called, a size among them.
     """
     plain = request.inputs.buildable and tree.buildable(request.output_spec)
-    return (
-        "natural"
-        if plain and not any(value is not None for value in request.output_constants.values())
-        else "flat"
-    )
+    values = [value for value in request.output_constants.values() if value is not None]
+    return "natural" if plain and all(isinstance(value, kept) for value in values) else "flat"
 
 
 def live_style(request: ExportRequest) -> str:

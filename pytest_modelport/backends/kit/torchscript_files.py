@@ -42,6 +42,9 @@ def stripped(path: Path) -> None:
     reader: Any = torch._C.PyTorchFileReader(str(path))
     whole = path.with_suffix(".stripped")
     writer: Any = torch._C.PyTorchFileWriter(str(whole))
+    # By it torch knows which meaning its operators had (integer division, gelu's arguments).
+    version = ".data/version" if reader.has_record(".data/version") else "version"
+    writer.set_min_version(int(reader.get_record(version)))
     for name in reader.get_all_records():
         if not name.endswith(_DEBUG) and name not in _OWN:
             record = reader.get_record(name)

@@ -192,3 +192,44 @@ def test_what_works_in_place_first_is_right_on_iree_and_ncnn(prove, needs):
 def test_values_that_stand_beside_a_file_are_said_to(prove):
     [verdict] = prove(["torchscript"], Of(PASS["a number alone"]), X, checks=["parity"]).verdicts
     assert verdict.cautions[-1].startswith("no tensors: 1 Python value as the model's")
+
+
+def test_sizes_among_the_outputs_of_a_program_vary_with_the_input(prove):
+    for function in (lambda x: (x * 2, x.shape[1] + 1), lambda x: x.shape[1] + 1):
+        [parity] = prove(
+            ["torch_export"],
+            Of(function),
+            X,
+            samples=[torch.randn(3, 7)],
+            dynamic_shapes={"args": ({1: "w"},)},
+            checks=["parity"],
+        ).verdicts
+        assert parity.passed, parity
+
+
+def test_an_onnx_file_that_would_answer_nothing_is_not_made(prove, needs):
+    needs({"onnx": "onnx", "onnxruntime": "onnxruntime"})
+    for target in ("onnx", "onnx_legacy"):
+        [verdict] = prove([target], Of(lambda x: x.shape[1] + 1), X, checks=["parity"]).verdicts
+        assert str(verdict.outcome) == "unsupported"
+        assert "the model returns no tensors, and an ONNX file gives nothing else" in verdict.reason
+
+
+@pytest.mark.parametrize("target", ["torchscript", "torchscript_script"])
+def test_torchscripts_operators_keep_their_meaning(prove, target):
+    """A file says by its version which one that is: integer division was another once, and gelu had
+    no other approximation.
+    """
+
+    class Divides(nn.Module):
+        def forward(self, a, b):
+            return a / b
+
+    class Approximates(nn.Module):
+        def forward(self, x):
+            return nn.functional.gelu(x, approximate="tanh")
+
+    whole = torch.tensor([7, 8, -7]), torch.tensor([2, 3, 2])
+    for model, args in ((Divides(), whole), (Approximates(), X)):
+        report = prove([target], model, args, checks=["parity"])
+        assert report.passed, report
