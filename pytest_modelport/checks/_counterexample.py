@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -82,7 +83,8 @@ def _frozen(found: Shrunk, space: Space, traced: Sequence[str]) -> str:
     """
     for key, sizes in found.probed.items():
         if key in space.symbols and sizes["fails"] and sizes["passes"] == [space.factors[key][0]]:
-            place = f" by {traced[0].removeprefix(TRACED)}" if traced else ""
+            line = re.match(rf"{TRACED}.*?([^/\\]+:\d+): ", traced[0]) if traced else None
+            place = f" by {line[1]}" if line else ""
             return f"{key} is frozen at {space.factors[key][0]}{place}: "
     return ""
 
