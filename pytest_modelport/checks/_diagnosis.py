@@ -75,17 +75,15 @@ def _where(workbench: Workbench, suspect: Suspect) -> str:
     tolerance = _tolerance(suspect.comparison)
     if any(item.agrees(value, tolerance) for item in wanted for value in values):
         optimised = _optimised(workbench, suspect)
-        return optimised or _shown(workbench, suspect, call, "", last=False) or _TOO_FEW
+        return optimised or _shown(workbench, suspect, call, "") or _TOO_FEW
     place = _left(workbench, suspect, call, values)
     # What an export has merged is in no trace: the place may be any part of it.
     return (place and _shown(workbench, suspect, call, "")) or place
 
 
-def _shown(
-    workbench: Workbench, suspect: Suspect, call: Traced, whole: str, *, last: bool = True
-) -> str:
+def _shown(workbench: Workbench, suspect: Suspect, call: Traced, whole: str) -> str:
     """From the values of a port that was made to show them. whole: what is said where that one is
-    right. last: whether the place may be the output itself.
+    right.
     """
     found = shown(workbench, suspect.step)
     if found is None:
@@ -93,16 +91,11 @@ def _shown(
     answer, values = found
     if suspect.likeness(answer) is Likeness.RIGHT:
         return whole
-    return _left(workbench, suspect, call, values, last=last)
+    return _left(workbench, suspect, call, values)
 
 
 def _left(
-    workbench: Workbench,
-    suspect: Suspect,
-    call: Traced,
-    values: Sequence[TensorStats],
-    *,
-    last: bool = True,
+    workbench: Workbench, suspect: Suspect, call: Traced, values: Sequence[TensorStats]
 ) -> str:
     """The operation where the port's values leave the subject's, in words."""
     output = call.outputs[suspect.comparison.name]
@@ -110,9 +103,7 @@ def _left(
     given = [stats_of(array.numpy()) for array in feed.inputs.values()]  # a copy of one is no node
     tolerance = _tolerance(suspect.comparison)
     place = first_wrong(call.operations, output, [*values, *given], tolerance)
-    if place is None or (not last and place is call.operations[output]):
-        return ""
-    return _words(place)
+    return _words(place) if place else ""
 
 
 #: Said where a port is right that was made to show its inner values.

@@ -25,16 +25,18 @@ def first_wrong(
     known = list(found)
     relevant = _ancestors(operations, output)
     clear: dict[int, bool] = {}
+    looks_right = False
     consumers = _consumers(operations, relevant)
     for number in sorted(relevant, reverse=True):
         seen = operations[number].allocates or any(
             _present(item, known, tolerance) for item in operations[number].signatures
         )
-        seen = seen and number != output  # it is wrong, however little
+        if number == output:  # it is wrong, however right it looks
+            seen, looks_right = False, seen
         clear[number] = seen or any(clear[consumer] for consumer in consumers[number])
     for number in sorted(relevant):
         if not clear[number] and all(clear[source] for source in operations[number].sources):
-            return operations[number]
+            return None if number == output and looks_right else operations[number]
     return None
 
 
