@@ -171,20 +171,25 @@ def main() -> None:
 
 def judged(fault: Planted, verdict: Verdict | str) -> dict[str, str]:
     """One row."""
-    green = isinstance(verdict, Verdict) and verdict.passed
-    refused = isinstance(verdict, str)
-    evidence = {} if isinstance(verdict, str) else verdict.evidence
-    return {
+    row = {
         "fault": fault.name,
         "party": fault.party,
         "target": fault.target.removeprefix("planted_"),
-        "outcome": "refused" if isinstance(verdict, str) else str(verdict.outcome),
-        "where": "green"
-        if green
-        else ("" if not fault.place or refused else where(fault, verdict)),  # type: ignore[arg-type]
-        "blame": "green" if green else blame(fault, verdict),
-        "said": f"{evidence.get('where', '')} | {evidence.get('blame', '')} | "
-        + (verdict if isinstance(verdict, str) else verdict.reason),
+    }
+    if isinstance(verdict, str):
+        return row | {
+            "outcome": "refused",
+            "where": "",
+            "blame": blame(fault, verdict),
+            "said": verdict,
+        }
+    said = (verdict.evidence.get("where", ""), verdict.evidence.get("blame", ""), verdict.reason)
+    place = where(fault, verdict) if fault.place else ""
+    return row | {
+        "outcome": str(verdict.outcome),
+        "where": "green" if verdict.passed else place,
+        "blame": "green" if verdict.passed else blame(fault, verdict),
+        "said": " | ".join(said),
     }
 
 

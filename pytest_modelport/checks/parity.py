@@ -48,7 +48,7 @@ def _proven(workbench: Workbench) -> Verdict:
     try:
         found = _asked(workbench)
     except Stop as stop:
-        if stop.stage is not Stage.OPEN:
+        if stop.stage is not Stage.OPEN or workbench.progress.artifact is None:
             raise
         evidence = {**_explained(workbench, stop, 0), **stop.evidence}
         raise replace(stop, evidence=evidence) from None

@@ -17,7 +17,8 @@ from pytest_modelport.reference.trace import Operation
 def first_wrong(
     operations: Sequence[Operation], output: int, found: Iterable[TensorStats], tolerance: float
 ) -> Operation | None:
-    """The operation where the port leaves the subject; None when it cannot be told.
+    """The operation where the port leaves the subject; None when it cannot be told, as where all
+    but the output is found and that looks right, too.
 
     output: the operation that made the wrong output. found: signatures of the port's values.
     tolerance: relative.

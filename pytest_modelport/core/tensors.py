@@ -50,9 +50,14 @@ _SPARSE = (
 )
 
 
+def is_sparse(tensor: torch.Tensor) -> bool:
+    """Whether it stores some of its elements only, by whichever layout."""
+    return tensor.layout in _SPARSE
+
+
 def dense(tensor: torch.Tensor) -> torch.Tensor:
     """An output as a dense tensor: a sparse one is what it stands for, zeros included."""
-    return tensor.to_dense() if tensor.layout in _SPARSE else tensor
+    return tensor.to_dense() if is_sparse(tensor) else tensor
 
 
 def to_array(tensor: torch.Tensor, *, strided: bool = False) -> Array:

@@ -24,6 +24,7 @@ from pytest_modelport.core.sample import Call
 from pytest_modelport.core.tensors import (
     dense,
     fresh,
+    is_sparse,
     is_tensor,
     restored_rng,
     seed_all,
@@ -280,11 +281,7 @@ def _row(
             [tree.name(path, root="output"), _json(value)] for path, value in flat.constants
         ],
         "spec": flat.spec,
-        "sparse": [
-            name
-            for name, tensor in zip(names, tensors, strict=True)
-            if str(tensor.layout).startswith("torch.sparse")
-        ],
+        "sparse": [name for name, tensor in zip(names, tensors, strict=True) if is_sparse(tensor)],
         "mutated": {
             str(position): keep(tensor)
             for position, (tensor, old) in enumerate(zip(given, before, strict=True))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from pytest_modelport.backends.export import Exported, ExportRequest, versions
 from pytest_modelport.backends.kit import programs
 from pytest_modelport.core.artifact import TensorSpec
-from pytest_modelport.request.dynamic_shapes import multiple
 
 REQUIRES = {"torch": "torch", "executorch": "executorch>=1.0"}
 ENTRY = "model.pte"
@@ -22,7 +21,7 @@ def export(request: ExportRequest, partitioners: list[Any]) -> Exported:
     from executorch.exir import to_edge_transform_and_lower
 
     most = request.shapes.most
-    program = programs.flat_program(request, lambda value: _bounded(value, most))
+    program = programs.flat_program(request, most)
     promise = programs.promise(program, request)
     unbounded = _unbounded(*promise)
     if unbounded:
@@ -52,17 +51,3 @@ def _unbounded(inputs: Iterable[TensorSpec], _: object, ranges: programs.Ranges)
         if isinstance(size, str) and ranges.get(size, (0, None))[1] is None
     )
     return next(found, "")
-
-
-def _bounded(value: Any, most: Mapping[str, int]) -> Any:
-    """One dim for torch.export, not larger than what was inferred."""
-    import torch
-
-    if not isinstance(value, str):
-        return value
-    factor, name = multiple(value)
-    if name not in most:
-        return programs.export_dim(value)
-    if factor == 1:
-        return torch.export.Dim.DYNAMIC(max=most[name])
-    return factor * torch.export.Dim(name, max=most[name])

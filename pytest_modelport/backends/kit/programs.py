@@ -76,14 +76,14 @@ def unsized(request: ExportRequest) -> tuple[tuple[TensorSpec, ...], tuple[Tenso
 
 
 def flat_program(
-    request: ExportRequest, dim: Callable[[Any], Any] | None = None
+    request: ExportRequest, most: Mapping[str, int] | None = None
 ) -> torch.export.ExportedProgram:
     """The subject behind flat tensors, exported: for formats that know their inputs and outputs by
-    position. dim: what a dim that may vary is for torch.export, in the place of `export_dim`.
+    position. most: how large a dim may be, by name.
     """
     import torch
 
-    module, args, kwargs, shapes = arguments(request, "flat", dim or export_dim)
+    module, args, kwargs, shapes = arguments(request, "flat", lambda dim: export_dim(dim, most))
     with torch.no_grad():
         return torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
 
@@ -130,14 +130,20 @@ def notes(call: str) -> tuple[str, ...]:
     return ("exported with flat tensors: a file cannot hold the objects it takes or returns",)
 
 
-def export_dim(value: Any) -> Any:
-    """One dim for torch.export: a string is a dim that must be dynamic."""
+def export_dim(value: Any, most: Mapping[str, int] | None = None) -> Any:
+    """One dim for torch.export: a string is a dim that must be dynamic. most: how large one may be,
+    by name.
+    """
     import torch
 
     if not isinstance(value, str):
         return value
     factor, name = multiple(value)
-    return torch.export.Dim.DYNAMIC if factor == 1 else factor * torch.export.Dim(name)
+    highest = (most or {}).get(name)
+    if factor > 1:
+        return factor * torch.export.Dim(name, max=highest)
+    dynamic = torch.export.Dim.DYNAMIC
+    return dynamic if highest is None else dynamic(max=highest)
 
 
 def nests_tuples(request: ExportRequest) -> bool:
