@@ -41,11 +41,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(
-    early_config: pytest.Config, parser: pytest.Parser
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None]:
     forget_reports(early_config)
     yield
-    options.add_aliases(parser)
+    options.add_aliases(parser, args)
 
 
 def pytest_configure(config: pytest.Config) -> None:

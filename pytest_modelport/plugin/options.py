@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from pytest_modelport.core.route import DEFAULT_TARGETS
 
-#: Short names that other plugins and conftest files like too: added only when they are free.
+#: Short names that other plugins and conftest files like too: added only when used and free.
 _ALIASES = {
     "--device": "modelport_device",
     "--targets": "modelport_targets",
@@ -34,13 +35,13 @@ def _add_selection(group: Any) -> None:
         "--modelport-targets",
         dest="modelport_targets",
         metavar="NAMES",
-        help="only these targets, comma separated (also --targets)",
+        help="only these targets, comma separated (also --targets, where nobody else defines it)",
     )
     group.addoption(
         "--modelport-device",
         dest="modelport_device",
         metavar="DEVICE",
-        help="device of tests that name none: cpu, cuda, cuda:1 (also --device)",
+        help="device of tests that name none: cpu, cuda, cuda:1 (also --device, where nobody else defines it)",
     )
     group.addoption(
         "--portable-model",
@@ -138,7 +139,7 @@ def _add_budgets(group: Any) -> None:
         "--modelport-benchmark",
         dest="modelport_benchmark",
         action="store_true",
-        help="also time every portable test: run the check latency (also --benchmark)",
+        help="also time every portable test: run the check latency (also --benchmark, where nobody else defines it)",
     )
     group.addoption(
         "--modelport-baseline",
@@ -153,17 +154,27 @@ def _add_budgets(group: Any) -> None:
     )
 
 
-def add_aliases(parser: pytest.Parser) -> None:
-    """Add the short names that nobody else has claimed, after every conftest has been loaded."""
+def add_aliases(parser: pytest.Parser, args: Sequence[str]) -> None:
+    """Add the short names that the command line has and nobody defines, after every conftest has
+    been loaded.
+
+    A name that is not used is left to others: a conftest that is loaded later may still define it.
+    Whether it is free is asked as pytest itself asks next: by parsing this very command line.
+    """
+    used = {name for name in map(_option_name, args) if name in _ALIASES}
+    if not used:
+        return
+    try:
+        _, unknown = parser.parse_known_and_unknown_args(args)
+    except pytest.UsageError:  # pytest says so itself, in a moment
+        return
     group = parser.getgroup("modelport")
-    for name, dest in _ALIASES.items():
-        if _free(parser, name):
-            flag = dest == "modelport_benchmark"
-            extra: dict[str, Any] = {"action": "store_true"} if flag else {"metavar": "VALUE"}
-            group.addoption(name, dest=dest, help=f"same as --{dest.replace('_', '-')}", **extra)
+    for name in used & set(map(_option_name, unknown)):
+        dest = _ALIASES[name]
+        flag = dest == "modelport_benchmark"
+        extra: dict[str, Any] = {"action": "store_true"} if flag else {"metavar": "VALUE"}
+        group.addoption(name, dest=dest, help=f"same as --{dest.replace('_', '-')}", **extra)
 
 
-def _free(parser: pytest.Parser, name: str) -> bool:
-    """Whether nobody has defined this option yet, not even with a value."""
-    _, unknown = parser.parse_known_and_unknown_args([f"{name}=x"])
-    return f"{name}=x" in unknown
+def _option_name(argument: str) -> str:
+    return str(argument).partition("=")[0]

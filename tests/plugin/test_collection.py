@@ -172,6 +172,48 @@ def test_a_short_option_that_somebody_else_has_is_left_to_them(run, name):
     run(body, f"{name}=mine", conftest=conftest).assert_outcomes(passed=1)
 
 
+OTHERS = {
+    "a number": ("--targets", "type=int, default=1"),
+    "a choice": ("--device", "choices=['cpu', 'mps'], default='cpu'"),
+    "a flag": ("--benchmark", "action='store_true', default=False"),
+    "a file": ("--targets", "type=argparse.FileType('w'), default=None"),
+    "an action": ("--benchmark", "action=Ends, nargs=0, default=None"),
+    "several": ("--device", "nargs=2, default=None"),
+    "one that raises": ("--device", "type=lambda text: text.no_such_attribute, default=None"),
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), OTHERS.values(), ids=OTHERS)
+def test_no_kind_of_option_of_somebody_else_ends_the_run(run, pytester, name, kind):
+    conftest = f"""
+import argparse
+class Ends(argparse.Action):
+    def __call__(self, *_): raise SystemExit("this option was not given")
+def pytest_addoption(parser): parser.addoption({name!r}, dest="theirs", {kind})
+"""
+    run("def test_plain(): ...", conftest=conftest).assert_outcomes(passed=1)
+    made = {path.name for path in pytester.path.iterdir() if not path.name.startswith((".", "_"))}
+    assert made == {"conftest.py", "test_it.py"}
+
+
+def test_a_wrong_value_of_somebody_elses_option_is_reported_as_theirs(run):
+    conftest = "def pytest_addoption(parser): parser.addoption('--device', choices=['cpu', 'mps'])"
+    result = run("def test_plain(): ...", "--device=cuda", conftest=conftest)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert any("invalid choice: 'cuda'" in line for line in result.errlines)
+
+
+def test_a_conftest_that_is_loaded_late_may_define_our_short_names(run, pytester):
+    late = pytester.mkdir("late")
+    names = ("--device", "--targets", "--benchmark")
+    (late / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n"
+        + "".join(f"    parser.addoption({name!r}, default='late')\n" for name in names)
+    )
+    (late / "test_late.py").write_text("def test_plain(pytestconfig): ...\n")
+    run("def test_plain(): ...", ".").assert_outcomes(passed=2)
+
+
 def test_a_short_option_that_is_free_is_ours(run):
     body = """
 def test_plain(request):
@@ -179,3 +221,4 @@ def test_plain(request):
     assert (option("modelport_device"), option("modelport_targets"), option("modelport_benchmark")) == ("cuda", "onnx", True)
 """
     run(body, "--device=cuda", "--targets=onnx", "--benchmark").assert_outcomes(passed=1)
+    run(body, "--device", "cuda", "--targets", "onnx", "--benchmark").assert_outcomes(passed=1)
