@@ -52,7 +52,7 @@ def interruptible() -> None:
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """One workspace for the process, so that torch is imported into one clean room once."""
-    with Workspace(tmp_path_factory.mktemp("workspace"), keep_all=True) as made:
+    with Workspace(tmp_path_factory.mktemp("workspace"), keep="all") as made:
         yield made
 
 

@@ -100,7 +100,7 @@ def main() -> None:
     options.results.parent.mkdir(parents=True, exist_ok=True)
     rows = results.kept(options.results)
     known = {(row["suite"], row["subject"], row["target"]) for row in rows}
-    with Workspace(keep_all=True) as workspace, options.results.open("a") as file:
+    with Workspace(keep="all") as workspace, options.results.open("a") as file:
         for subject in subjects(options.suite, options.samples, options.part):
             key = subject.suite, subject.name
             missing = [target for target in options.targets if (*key, target) not in known]

@@ -1,5 +1,5 @@
-"""What lives as long as a session: the scratch folder, the clean rooms, and what routes of one
-subject share.
+"""What lives as long as a run: the scratch folder and the clean rooms; and, as long as a subject
+has routes to come, what its routes share.
 """
 
 from __future__ import annotations
@@ -9,22 +9,38 @@ import itertools
 import os
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from pytest_modelport.cleanroom.environments import Environment, environment, own, variables
 from pytest_modelport.cleanroom.room import Room
 
 T = TypeVar("T")
 
+#: Which folders a run leaves behind: of routes that did not pass, of all, of none.
+Keep = Literal["failed", "all", "none"]
+KEEPS: tuple[Keep, ...] = get_args(Keep)
+#: Owner of what is not one subject's.
+_RUN = ""
+
+
+@dataclass
+class _Belongings:
+    """What was made for one subject, or for the run: results by key, and folders."""
+
+    memory: dict[Hashable, Any] = field(default_factory=dict)
+    folders: list[Path] = field(default_factory=list)
+
 
 class Workspace:
     """Scratch folder, clean rooms, and the memory of finished references and exports.
 
-    folder: where artifacts go; a temporary one when None. keep_all: leave everything behind on
-    `close`, not only what `keep` was called for. environments: ours and those that the project
-    declares; ours alone when None. in_process: export and run ports in this process, for a
+    folder: where artifacts go; a temporary one when None. keep: which folders are left behind:
+    those that `keep` was called for, everything, or nothing. environments: ours and those that the
+    project declares; ours alone when None. in_process: export and run ports in this process, for a
     debugger.
     """
 
@@ -32,20 +48,21 @@ class Workspace:
         self,
         folder: Path | None = None,
         *,
-        keep_all: bool = False,
+        keep: Keep = "failed",
         environments: Mapping[str, Environment] | None = None,
         in_process: bool = False,
     ) -> None:
         self.in_process = in_process
         self._environments = own() if environments is None else environments
-        self._temporary, self._keep_all = folder is None, keep_all
+        self._temporary, self.keeps = folder is None, keep
         if folder is None:
             folder = Path(tempfile.mkdtemp(prefix="modelport-"))
         else:
             folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._rooms: dict[tuple[int, str], Room] = {}
-        self._memory: dict[Hashable, Any] = {}
+        self._belongings: defaultdict[str, _Belongings] = defaultdict(_Belongings)
+        self._subject = _RUN
         self._kept: set[Path] = set()
         self._numbers = itertools.count()
         self._owner = os.getpid()
@@ -91,33 +108,74 @@ class Workspace:
             folder = self.folder / f"{next(self._numbers):03d}-{name}"
             with contextlib.suppress(FileExistsError):
                 folder.mkdir(parents=True)
+                self._belongings[self._subject].folders.append(folder)
                 return folder
 
-    def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The result of `make`, computed the first time this key is asked for. What raises is asked
-        for again.
+    @contextlib.contextmanager
+    def subject(self, name: str) -> Iterator[None]:
+        """What is made in here belongs to this subject, other than `once_per_run`: see
+        `let_go`.
         """
-        if key not in self._memory:
-            self._memory[key] = make()
-        return cast("T", self._memory[key])
+        before, self._subject = self._subject, name
+        try:
+            yield
+        finally:
+            self._subject = before
+
+    def let_go(self, subject: str) -> None:
+        """Forget what belongs to a subject, and remove its folders but for what is kept: no route
+        of it will come.
+        """
+        belongings = self._belongings.pop(subject, _Belongings())
+        if self.keeps == "all" or os.getpid() != self._owner:
+            return
+        for folder in belongings.folders:
+            self._remove(folder)
+            self._remove(log_of(folder))
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The result of `make`, computed the first time this key is asked for in this subject. What
+        raises is asked for again.
+        """
+        return self._once(self._subject, key, make)
+
+    def once_per_run(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The same for what has nothing to do with the subject."""
+        return self._once(_RUN, key, make)
+
+    def _once(self, owner: str, key: Hashable, make: Callable[[], T]) -> T:
+        memory = self._belongings[owner].memory
+        if key not in memory:
+            memory[key] = make()
+        return cast("T", memory[key])
 
     def keep(self, folder: Path) -> None:
-        """Leave this folder behind on `close`: something in it failed and will be looked at."""
+        """Leave this folder behind: something in it failed and will be looked at."""
         self._kept.add(folder)
+
+    def _remove(self, path: Path) -> None:
+        if path in self._kept and self.keeps == "failed":
+            return
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """End the clean rooms and remove what is not kept."""
         for room in self._rooms.values():
             room.close()
         self._rooms.clear()
-        self._memory.clear()
-        if self._keep_all or os.getpid() != self._owner:
+        self._belongings.clear()
+        if self.keeps == "all" or os.getpid() != self._owner:
             return
         # pytest may have removed it already, by its own `tmp_path_retention_policy`.
         for child in [*self.folder.iterdir()] if self.folder.is_dir() else []:
-            if child.is_dir() and child not in self._kept:
-                shutil.rmtree(child, ignore_errors=True)
-            elif child not in self._kept:
-                child.unlink(missing_ok=True)
-        if self._temporary and not self._kept:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._remove(child)
+        if self._temporary and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+
+def log_of(folder: Path) -> Path:
+    """Where what is printed while a folder's content is made goes: beside it."""
+    return folder.with_name(f"{folder.name}.log")

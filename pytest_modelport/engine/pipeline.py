@@ -68,14 +68,22 @@ def prove(workspace: Workspace, case: Case, route: Route, named: Sequence[str]) 
         # Scratch files could not be written or read: the disk's fault, not the port's.
         reason = f"cannot write: {error.strerror or error}: {error.filename or workspace.folder}"
         verdicts.append(workbench.verdict(named[0], Stage.RUN, Outcome.ERROR, reason))
-    if all(verdict.passed for verdict in verdicts):
-        return verdicts
+    return verdicts if all(verdict.passed for verdict in verdicts) else _red(workbench, verdicts)
+
+
+def _red(workbench: Workbench, verdicts: list[Verdict]) -> list[Verdict]:
+    """The verdicts of a route that is not green, with what is known of the cause; its artifact is
+    kept.
+    """
+    case, workspace = workbench.case, workbench.workspace
     if case.training:
         verdicts = [_in_train_mode(case.training, verdict) for verdict in verdicts]
+    if workbench.transforms:
+        verdicts = [_blamed(workbench, verdict) for verdict in verdicts]
+    if workspace.keeps == "none":
+        return [_placeless(verdict) for verdict in verdicts]
     if workbench.progress.artifact is not None:
         workspace.keep(workbench.progress.artifact.folder)
-    if workbench.transforms:
-        return [_blamed(workbench, verdict) for verdict in verdicts]
     return verdicts
 
 
@@ -108,6 +116,12 @@ def _blamed(workbench: Workbench, verdict: Verdict) -> Verdict:
     return replace(
         verdict, reason=said, evidence={**verdict.evidence, "untransformed": str(plain.outcome)}
     )
+
+
+def _placeless(verdict: Verdict) -> Verdict:
+    """Without the folders that nobody will find."""
+    kept = {key: said for key, said in verdict.evidence.items() if key not in ("artifact", "log")}
+    return replace(verdict, evidence=kept)
 
 
 def _in_train_mode(parts: str, verdict: Verdict) -> Verdict:

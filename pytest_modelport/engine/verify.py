@@ -136,7 +136,10 @@ def _workspace(
     folder = Path(workdir) if workdir is not None else None
     try:
         return Workspace(
-            folder, keep_all=workdir is not None, environments=environments, in_process=in_process
+            folder,
+            keep="failed" if workdir is None else "all",
+            environments=environments,
+            in_process=in_process,
         )
     except OSError as error:
         raise UsageError(f"workdir {workdir} cannot be used: {error.strerror}") from error

@@ -106,6 +106,13 @@ def pytest_collection_modifyitems(
         keep_shard(config, items)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if any(map(is_portable, session.items)):
+        from pytest_modelport.plugin.lifetimes import Lifetimes
+
+        session.config.pluginmanager.register(Lifetimes(session.config), "modelport-lifetimes")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What pytest could not ask on routes (a method of a `unittest.TestCase`) proves nothing."""

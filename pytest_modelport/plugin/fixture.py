@@ -148,7 +148,8 @@ class Modelport:
         forbidden = benchmarks.forbidden(self._item.config)
         if forbidden:
             checks.pop("latency", None)
-        verdicts = pipeline.prove(self._workspace, case, self._route, tuple(checks))
+        with self._workspace.subject(subject_of(self._item)):
+            verdicts = pipeline.prove(self._workspace, case, self._route, tuple(checks))
         second_turn.put_off(self._item, verdicts)
         if forbidden and case.budgets.latency.given:
             reason = f"latency budgets were not measured: {forbidden}"
@@ -231,9 +232,12 @@ def _workspace(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) 
 
     stash = request.config.stash
     if WORKSPACE not in stash:
-        folder, in_process = factory.mktemp("modelport", numbered=True), stash[SETTINGS].in_process
+        settings = stash[SETTINGS]
         stash[WORKSPACE] = Workspace(
-            folder, environments=declared(request.config.rootpath), in_process=in_process
+            factory.mktemp("modelport", numbered=True),
+            keep=settings.keep,
+            environments=declared(request.config.rootpath),
+            in_process=settings.in_process,
         )
         pipeline.expect(stash[WORKSPACE], filter(None, map(route_of, request.session.items)))
     return stash[WORKSPACE]

@@ -41,7 +41,8 @@ def _add_selection(group: Any) -> None:
         "--modelport-device",
         dest="modelport_device",
         metavar="DEVICE",
-        help="device of tests that name none: cpu, cuda, cuda:1 (also --device, where nobody else defines it)",
+        help="device of tests that name none: cpu, cuda, cuda:1 "
+        "(also --device, where nobody else defines it)",
     )
     group.addoption(
         "--portable-model",
@@ -104,6 +105,12 @@ def _add_settings(parser: pytest.Parser) -> None:
         default="",
     )
     parser.addini(
+        "modelport_keep",
+        "which folders a run leaves behind, of exports, logs and references: failed (of routes "
+        "that did not pass), all or none; none where pytest keeps nothing",
+        default="failed",
+    )
+    parser.addini(
         "modelport_rtol", "relative tolerance instead of the measured allowance", default=""
     )
     parser.addini(
@@ -139,7 +146,8 @@ def _add_budgets(group: Any) -> None:
         "--modelport-benchmark",
         dest="modelport_benchmark",
         action="store_true",
-        help="also time every portable test: run the check latency (also --benchmark, where nobody else defines it)",
+        help="also time every portable test: run the check latency "
+        "(also --benchmark, where nobody else defines it)",
     )
     group.addoption(
         "--modelport-baseline",

@@ -6,12 +6,15 @@ import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from pytest_modelport.plugin.releases import last, new
 from pytest_modelport.plugin.settings import Settings
+
+if TYPE_CHECKING:
+    from pytest_modelport.cleanroom.workspace import Keep
 
 #: How many samples the check `shapes` makes, by the kind of run.
 PROFILES = {"ci": 50, "nightly": 200}
@@ -36,6 +39,7 @@ def read(config: pytest.Config) -> Settings:
         reports=_reports(config),
         shard=_shard(config),
         in_process=bool(config.getoption("modelport_in_process")),
+        keep=_keep(config),
         arguments=_arguments(config),
     )
 
@@ -51,6 +55,22 @@ def _arguments(config: pytest.Config) -> dict[str, Any]:
         "atol": _number(config, "modelport_atol"),
     }
     return {name: value for name, value in said.items() if value is not None}
+
+
+def _keep(config: pytest.Config) -> Keep:
+    """Which folders are left behind: never more than pytest keeps of its own."""
+    given = str(config.getini("modelport_keep")).strip()
+    if given not in ("failed", "all", "none"):
+        raise pytest.UsageError(f"modelport_keep is {given!r}: give failed, all or none")
+    return cast("Keep", "none" if _pytest_keeps_nothing(config) else given)
+
+
+def _pytest_keeps_nothing(config: pytest.Config) -> bool:
+    """Whether pytest removes its temporary folder whatever becomes of the tests."""
+    if not config.pluginmanager.hasplugin("tmpdir") or config.getoption("basetemp") is not None:
+        return False
+    count = str(config.getini("tmp_path_retention_count")).strip()
+    return config.getini("tmp_path_retention_policy") == "none" or count == "0"
 
 
 def _replay(config: pytest.Config) -> Mapping[str, Any] | None:

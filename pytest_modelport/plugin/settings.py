@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_modelport.cleanroom.workspace import Keep
     from pytest_modelport.request.budgets import Baseline
 
 
@@ -20,7 +21,7 @@ class Settings:
     here, for a debugger. arguments: what the run says of the fixture's arguments, where a call does
     not. benchmark: ask for the check `latency` too. baseline: the last release. release: where this
     one is written. reports: files to write at the end. shard: which part of the suite this run is,
-    `2/4`.
+    `2/4`. keep: which folders are left behind.
     """
 
     models: tuple[str, ...]
@@ -34,4 +35,5 @@ class Settings:
     reports: tuple[Path, ...]
     shard: str
     in_process: bool
+    keep: Keep
     arguments: Mapping[str, Any]

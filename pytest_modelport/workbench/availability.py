@@ -66,7 +66,7 @@ def _no_place(workbench: Workbench) -> Verdict | None:
     if kind == "cpu":
         return None
     key = "device", workbench.route.device
-    reason = workbench.workspace.once(key, lambda: _no_device(workbench))
+    reason = workbench.workspace.once_per_run(key, lambda: _no_device(workbench))
     return workbench.verdict("parity", Stage.OPEN, Outcome.SKIPPED, reason) if reason else None
 
 
@@ -82,7 +82,7 @@ def _unready(workbench: Workbench) -> Verdict | None:
         return workbench.verdict("parity", Stage.EXPORT, Outcome.ERROR, broken)
     if hasattr(maker, "warm") and not _brought(workbench):
         warm = functools.partial(registry.call, "formats", workbench.format, "warm")
-        workbench.workspace.once(("warm", workbench.format), warm)
+        workbench.workspace.once_per_run(("warm", workbench.format), warm)
     return None
 
 
@@ -111,7 +111,7 @@ def preload(workspace: Workspace, route: Route, threads: int) -> None:
     else:
         there = not requirements.missing(opener.REQUIRES)
     if there and not is_live(opener):
-        workspace.once(("preload", target.runtime, target.environment, threads), start)
+        workspace.once_per_run(("preload", target.runtime, target.environment, threads), start)
 
 
 def _lacking(workbench: Workbench) -> str:

@@ -12,7 +12,7 @@ from pytest_modelport.backends import registry
 from pytest_modelport.backends.export import ExportRequest
 from pytest_modelport.backends.result_faults import exported_faults
 from pytest_modelport.cleanroom.room import RoomEnded
-from pytest_modelport.cleanroom.workspace import Workspace
+from pytest_modelport.cleanroom.workspace import Workspace, log_of
 from pytest_modelport.core import artifact
 from pytest_modelport.core.artifact import Artifact
 from pytest_modelport.core.cause import Cause
@@ -63,7 +63,7 @@ def export(
         device,
         options,
     )
-    log = folder.with_name(f"{folder.name}.log")
+    log = log_of(folder)
 
     def job() -> None:
         with without_autocast(), watching() as watched:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
+from pytest_modelport.cleanroom.workspace import log_of
 from pytest_modelport.isolation.jobs import Crashed, Done, Ending, Raised, TimedOut, forks, run
 from pytest_modelport.workbench.safety import dangers
 
@@ -27,7 +28,7 @@ def looked_through(folder: Path, *, timeout: float, here: bool = False) -> list[
             _limit(_MEMORY + _EACH * largest)
         return dangers(folder)
 
-    log = folder.with_name(f"{folder.name}.log")
+    log = log_of(folder)
     ending = run(job, timeout=timeout, log=log, here=here)
     if isinstance(ending, Done):
         return list(ending.value)

@@ -13,7 +13,7 @@ def reference_answers(workspace: Workspace, case: Case, device: str) -> Referenc
     """The subject's answers, with the oracle and the noise. Raises `Stop`."""
     from pytest_modelport.reference import evaluate
 
-    workspace.once("evaluation is warm", evaluate.warm)
+    workspace.once_per_run("evaluation is warm", evaluate.warm)
     reference = _answers(workspace, case, device, "reference")
     values = (value for step in reference.steps for value in step.constants.values())
     if not any(step.outputs for step in reference.steps) and all(value is None for value in values):

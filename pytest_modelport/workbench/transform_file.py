@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from pytest_modelport.backends import registry
 from pytest_modelport.backends.result_faults import notes_faults
 from pytest_modelport.backends.transform_work import FileWork, said
+from pytest_modelport.cleanroom.workspace import log_of
 from pytest_modelport.core import artifact
 from pytest_modelport.core.artifact import Artifact
 from pytest_modelport.core.errors import BrokenItem
@@ -50,7 +51,7 @@ def _reworked(
 ) -> Artifact | Stop:
     """The artifact after one more transform, in a folder of its own."""
     folder, entry = workspace.fresh(transform.text.partition("(")[0]), made.manifest.entry
-    log = folder.with_name(f"{folder.name}.log")
+    log = log_of(folder)
 
     def job() -> list[str]:
         feeds = feeds_of(case, made.manifest)

@@ -16,6 +16,7 @@ import torch
 from pytest_modelport.backends.export import ExportRequest
 from pytest_modelport.backends.result_faults import module_faults
 from pytest_modelport.backends.transform_work import ModuleWork
+from pytest_modelport.cleanroom.workspace import log_of
 from pytest_modelport.core.sample import Call, Sample
 from pytest_modelport.core.tensors import cast, seed_all
 from pytest_modelport.core.verdict import Outcome, Stage
@@ -107,7 +108,7 @@ def _applied(workbench: Workbench, before: _Made, transform: RouteTransform) -> 
         transform.hold(module_faults(made))
         return made
 
-    log = scratch.with_name(f"{scratch.name}.log")
+    log = log_of(scratch)
     ending = inside(job, log=log, restore=before.module)
     if not isinstance(ending, Done):
         workbench.workspace.keep(log)

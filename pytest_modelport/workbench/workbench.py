@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -83,25 +83,23 @@ class Workbench:
         key = ("quantized", str(case.artifact), case.key, self.format)
         return self.workspace.once(key, look)
 
-    @cached_property
+    @property
     def exported(self) -> Workbench:
         """The same route without transforms of the file; a file that is brought is as it is."""
-        if self.case.artifact is not None:
-            return self
-        return self._without(lambda transform: transform.on_file)
+        # Keeping itself would be a cycle that holds the model until it is collected.
+        changed = any(transform.on_file for transform in self.transforms)
+        return self._exported if changed and self.case.artifact is None else self
+
+    @cached_property
+    def _exported(self) -> Workbench:
+        kept = tuple(transform.text for transform in self.transforms if not transform.on_file)
+        return replace(self, route=replace(self.route, transforms=kept))
 
     @cached_property
     def untransformed(self) -> Workbench:
         """The same route without any transform."""
-        return replace(
-            self._without(lambda _: True), case=self.original or self.case, original=None
-        )
-
-    def _without(self, drop: Callable[[RouteTransform], bool]) -> Workbench:
-        kept = tuple(transform.text for transform in self.transforms if not drop(transform))
-        if kept == self.route.transforms:
-            return self
-        return replace(self, route=replace(self.route, transforms=kept))
+        route = replace(self.route, transforms=())
+        return replace(self, route=route, case=self.original or self.case, original=None)
 
     @cached_property
     def _target(self) -> Target:
