@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import nn
 
 from pytest_modelport.core.errors import ModelportError, UsageError
+from pytest_modelport.subject.copies import copied
 
 
 class NotTheSame(ModelportError):
@@ -26,7 +26,7 @@ def consolidated(sharded: nn.Module, plain: nn.Module) -> nn.Module:
 
     state = get_model_state_dict(sharded, options=StateDictOptions(full_state_dict=True))
     full = {name: _gathered(tensor) for name, tensor in state.items()}
-    made = copy.deepcopy(plain)
+    made = copied(plain)
     try:
         made.load_state_dict(full, strict=True)
     except RuntimeError as error:

@@ -7,7 +7,6 @@ that, and parity holds the port to the model.
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import nn
 
 from pytest_modelport.backends.kit import onnx_files
 from pytest_modelport.core.errors import UsageError, unknown
+from pytest_modelport.subject.copies import copied
 
 Values = npt.NDArray[Any]
 COMBINE = ("logits", "probabilities", "vote")
@@ -131,7 +131,7 @@ def soup(models: Sequence[nn.Module], weights: Sequence[float] | None = None) ->
     states = [model.state_dict() for model in models]
     for number, state in enumerate(states[1:], 1):
         _alike(states[0], state, number)
-    made, parts = copy.deepcopy(models[0]), shares(len(models), weights)
+    made, parts = copied(models[0]), shares(len(models), weights)
     mean = {
         name: sum(
             share * state[name].double() for share, state in zip(parts, states, strict=True)

@@ -58,10 +58,10 @@ def _subject(workbench: Workbench, probe: Probe) -> str:
     def job() -> None:
         import torch
 
-        from pytest_modelport.core.tensors import fresh, without_autocast
+        from pytest_modelport.core.tensors import eagerly, fresh
 
         sample = fresh(probe.sample, "cpu")  # a copy: without a fork it would be the caller's own
-        with torch.no_grad(), without_autocast():
+        with torch.no_grad(), eagerly():
             workbench.case.module(*sample.args, **sample.kwargs)
 
     log = workbench.workspace.folder / "probe.log"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -158,6 +159,19 @@ def without_autocast() -> Iterator[None]:
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
+        yield
+
+
+@contextmanager
+def eagerly() -> Iterator[None]:
+    """The subject as it is written: without autocast, and what of it is compiled runs uncompiled.
+
+    Compiling again in every fork would take minutes, and prove nothing of what ships.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(without_autocast())
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield
 
 

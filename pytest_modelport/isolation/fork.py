@@ -40,6 +40,11 @@ def enter_child(parent: int, log: Path) -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
+    compiling = sys.modules.get("torch._inductor.async_compile")
+    if compiling is not None:
+        # Its threads stayed in the parent: whoever compiles here would wait for them for ever.
+        # torch itself forgets only its processes after a fork (2.13).
+        compiling.AsyncCompile.pool.cache_clear()
 
 
 def quiet(log: Path) -> None:

@@ -31,10 +31,10 @@ class SubjectJobs:
         self, file: str, evaluation: Callable[..., Any], calls: Sequence[Call], **options: Any
     ) -> Job:
         """One evaluation that writes to `file`, not begun yet."""
-        from pytest_modelport.core.tensors import without_autocast
+        from pytest_modelport.core.tensors import eagerly
 
         def job() -> Any:
-            with without_autocast():
+            with eagerly():
                 return evaluation(self.module, calls, self.device, self.scratch / file, **options)
 
         return job

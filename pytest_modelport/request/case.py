@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,9 +91,10 @@ class Case:
         draws must not matter.
         """
         from pytest_modelport.core.tensors import seed_all
+        from pytest_modelport.subject.copies import copied
 
         if self.factory is None:
-            return copy.deepcopy(self.module)
+            return copied(self.module)
         seed_all(self.seed + 1)
         made = self.factory()
         modes = {path: part.training for path, part in self.module.named_modules()}

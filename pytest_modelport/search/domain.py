@@ -274,27 +274,3 @@ def stretched(values: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
             index = index.clamp(max=had - 1) if last else index % max(had, 1)
             values = values.index_select(axis, index)
     return values.clone()
-
-
-def layouts(dims: int) -> tuple[str, ...]:
-    """The layouts that a tensor of this many axes can have, beside a dense one."""
-    return (
-        *(("transposed",) if dims > 1 else ()),
-        *(("sliced",) if dims else ()),
-        *(("channels_last",) if dims == 4 else ()),
-    )
-
-
-def laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
-    """The same values in another layout."""
-    if layout == "transposed":
-        return tensor.transpose(-1, -2).contiguous().transpose(-1, -2)
-    if layout == "sliced":
-        room = tensor.new_zeros((*tensor.shape[:-1], 2 * tensor.shape[-1]))
-        room[..., ::2] = tensor
-        return room[..., ::2]
-    return (
-        tensor.contiguous(memory_format=torch.channels_last)
-        if layout == "channels_last"
-        else tensor
-    )

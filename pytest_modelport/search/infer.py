@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_modelport.core import tree
-from pytest_modelport.core.tensors import fresh, is_tensor, without_autocast
+from pytest_modelport.core.tensors import eagerly, fresh, is_tensor
 from pytest_modelport.isolation.jobs import Done, run
 from pytest_modelport.request.dynamic_shapes import Shapes
 from pytest_modelport.search.dims import dims_of
@@ -72,7 +72,7 @@ def joined(
     """
 
     def job() -> list[list[Axis]]:
-        with torch.no_grad(), without_autocast():
+        with torch.no_grad(), eagerly():
             return _groups(
                 axes, _sizes(inputs), lambda sizes: _takes(module, inputs, sizes), alike=alike
             )
@@ -90,7 +90,7 @@ def _multiples(
 
     def job() -> list[tuple[str, int, int]]:
         sizes = _sizes(inputs)
-        with torch.no_grad(), without_autocast():
+        with torch.no_grad(), eagerly():
             steps = {
                 axis: [
                     step
@@ -113,7 +113,7 @@ def broadcast(
 
     def job() -> list[Axis]:
         sizes = _sizes(inputs)
-        with torch.no_grad(), without_autocast():
+        with torch.no_grad(), eagerly():
             return [axis for axis in axes if sizes[axis] > 1 and _takes(module, inputs, {axis: 1})]
 
     found = _isolated(job, module, timeout) if axes else []

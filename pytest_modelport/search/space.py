@@ -20,15 +20,8 @@ from pytest_modelport.request.dynamic_shapes import Shapes
 from pytest_modelport.request.recipes import Recipe
 from pytest_modelport.request.search_options import SearchOptions
 from pytest_modelport.search.dims import Axis, Symbol, dims_of
-from pytest_modelport.search.domain import (
-    SPECIALS,
-    Domain,
-    domain_of,
-    laid_out,
-    layouts,
-    stretched,
-    tensor_of,
-)
+from pytest_modelport.search.domain import SPECIALS, Domain, domain_of, stretched, tensor_of
+from pytest_modelport.search.layouts import laid_as, laid_out, layouts
 from pytest_modelport.subject.inputs import Inputs
 
 #: An axis that is 1 while others of its dim are not.
@@ -108,7 +101,8 @@ class Space:
         if special is not None and made.numel():
             place = np.unravel_index(int(rng.integers(made.numel())), shape)
             made[tuple(map(int, place))] = SPECIALS[str(special)]
-        return laid_out(made, str(recipe.get(f"{name}:layout", "dense")))
+        layout = recipe.get(f"{name}:layout", "dense")
+        return laid_as(made, sample) if layout == "dense" else laid_out(made, str(layout))
 
     def label(self, recipe: Recipe) -> str:
         """A recipe in words, for a reader: `batch=1, x zeros`. No two recipes of a search have the

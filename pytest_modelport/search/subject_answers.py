@@ -20,7 +20,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pytest_modelport.core.package import ROOT
-from pytest_modelport.core.tensors import fresh, without_autocast
+from pytest_modelport.core.tensors import eagerly, fresh
 from pytest_modelport.isolation.jobs import Done, Ending, Raised, run
 from pytest_modelport.request.recipes import Recipe
 
@@ -90,7 +90,7 @@ def _run(
 
     def job() -> None:
         noted = _Lines(set(known or ()))
-        with torch.no_grad(), without_autocast(), (folder / "done").open("a") as file:
+        with torch.no_grad(), eagerly(), (folder / "done").open("a") as file:
             for recipe in recipes:
                 if time.monotonic() >= until:
                     break
@@ -162,7 +162,7 @@ def observe(case: Case) -> Observation:
     def job() -> tuple[dict[str, int], bool]:
         sample = fresh(case.inputs.sample, "cpu")
         watch = _Watch(integers)
-        with torch.no_grad(), without_autocast(), watch:
+        with torch.no_grad(), eagerly(), watch:
             case.module(*sample.args, **sample.kwargs)
         return watch.rows, watch.decides
 

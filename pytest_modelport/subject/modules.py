@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Iterator
 
@@ -12,6 +11,7 @@ from torch import nn
 from pytest_modelport.core.errors import UsageError
 from pytest_modelport.core.sample import Sample
 from pytest_modelport.core.tensors import fresh
+from pytest_modelport.subject.copies import copied
 
 
 def paths(module: nn.Module) -> dict[int, str]:
@@ -85,7 +85,7 @@ def placed(module: nn.Module, device: str) -> nn.Module:
         tensor.device.type != wanted.type or wanted.index not in (None, tensor.device.index)
         for tensor in (*module.parameters(), *module.buffers())
     )
-    return copy.deepcopy(module).to(wanted) if elsewhere else module
+    return copied(module).to(wanted) if elsewhere else module
 
 
 def weights(module: nn.Module) -> Iterator[tuple[nn.Module, str]]:

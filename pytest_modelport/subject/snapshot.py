@@ -115,7 +115,8 @@ class Snapshot:
             vars(part).clear()
             vars(part).update(before)
             for key, contents in self._contents[path].items():
-                _refill(before[key], contents)
+                if not _alike(contents, before[key]):  # one that is frozen refuses to be filled
+                    _refill(before[key], contents)
         for tensor, version, values, requires_grad in self._tensors.values():
             if values is not None and (tensor._version != version or not _same(tensor, values)):
                 with torch.no_grad():

@@ -12,7 +12,7 @@ from pytest_modelport.backends.result_faults import notes_faults
 from pytest_modelport.backends.transform_work import FileWork, said
 from pytest_modelport.cleanroom.workspace import log_of
 from pytest_modelport.core import artifact
-from pytest_modelport.core.artifact import Artifact
+from pytest_modelport.core.artifact import Artifact, TensorSpec
 from pytest_modelport.core.errors import BrokenItem
 from pytest_modelport.core.verdict import Outcome, Stage
 from pytest_modelport.isolation.jobs import Done, Raised, run
@@ -79,13 +79,24 @@ def _reworked(
     inputs, outputs, _ = registry.format_(made.manifest.format).inspect(folder / entry)
     manifest = replace(
         made.manifest,
-        inputs=inputs or made.manifest.inputs,
-        outputs=outputs or made.manifest.outputs,
+        inputs=_named(inputs, made.manifest.inputs) or made.manifest.inputs,
+        outputs=_named(outputs, made.manifest.outputs) or made.manifest.outputs,
         transforms=(*made.manifest.transforms, transform.text),
         notes=notes,
         sessions={},
     )
     return artifact.seal(folder, manifest)
+
+
+def _named(found: Sequence[TensorSpec], before: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """What a changed file promises, under the names that the model has for it."""
+    own = {value.file_name: value.name for value in before}
+    return tuple(
+        replace(value, name=own[value.name], stored=value.name)
+        if own.get(value.name, value.name) != value.name
+        else value
+        for value in found
+    )
 
 
 def not_transformed(ending: Ending, text: str, evidence: dict[str, str]) -> Stop:

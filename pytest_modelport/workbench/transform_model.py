@@ -7,7 +7,6 @@ that follows. Generators and modes are put back; the subject is not touched.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from pytest_modelport.core.verdict import Outcome, Stage
 from pytest_modelport.isolation.jobs import Done, inside
 from pytest_modelport.isolation.stops import Stop
 from pytest_modelport.subject import identity
+from pytest_modelport.subject.copies import copied
 from pytest_modelport.subject.inputs import name_inputs
 from pytest_modelport.subject.modules import zeros
 from pytest_modelport.workbench.calibration import calibration_samples, calibrator
@@ -90,7 +90,7 @@ def _applied(workbench: Workbench, before: _Made, transform: RouteTransform) -> 
     )
 
     def job() -> Any:
-        module = copy.deepcopy(before.module)
+        module = copied(before.module)
         seed_all(case.seed)
         with torch.enable_grad():
             made = transform.item.apply(

@@ -124,6 +124,17 @@ class Cache(nn.Module):
         return {"y": x.sum(), "past": torch.cat([past, x]), "mask": mask}
 
 
+class Step(nn.Module):
+    """A layer whose output has its input's name."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 4))
+
+    def forward(self, x):
+        return {"x": self.layers(x)}
+
+
 class Called(nn.Module):
     def forward(self, output):
         return output * 2
@@ -144,11 +155,32 @@ def test_outputs_may_be_named_as_inputs_are(prove, needs, target, model, inputs)
         assert said in report.verdicts[0].notes
 
 
+@pytest.mark.parametrize("transform", ["ort_dynamic", "ort_fp16", "onnxslim"])
+def test_they_keep_their_names_through_what_is_done_to_the_file(prove, needs, transform):
+    needs({"onnx": "onnx", "onnxruntime": "onnxruntime"})
+    if transform == "onnxslim":
+        needs({"onnxslim": "onnxslim"})
+    report = prove(["onnx"], Step(), (X,), transforms=[transform], checks=["parity"])
+    assert report.verdicts[0].passed, report
+
+
 def test_lazy_modules_are_made_by_running_them_once(prove):
     model = nn.Sequential(nn.LazyConv1d(4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2)).eval()
     report = prove(["torchscript"], model, torch.randn(1, 2, 8))
     assert report.passed, report
     assert any("lazy parts were made" in note for note in report.verdicts[0].notes)
+
+
+def test_what_is_compiled_is_asked_as_it_is_written(prove):
+    """Compiling it again in every process would take minutes."""
+
+    def backend(graph, inputs):
+        raise AssertionError("this must not be compiled")
+
+    inner = torch.compile(nn.Linear(4, 4), backend=backend)
+    model = nn.Sequential(inner, nn.ReLU(), nn.Linear(4, 2)).eval()
+    report = prove(["torch_export"], model, X)
+    assert report.passed, report
 
 
 class Stateful(nn.Module):

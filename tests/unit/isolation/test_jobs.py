@@ -111,6 +111,19 @@ def test_a_job_that_uses_torch_threads_after_the_parent_did(tmp_path):
     assert run(lambda: float((x @ x).shape[0]), timeout=60, log=tmp_path / "log") == Done(300.0)
 
 
+def test_a_job_may_compile_after_the_parent_did(tmp_path):
+    """torch's pool of threads is the parent's: waiting for it would be for ever."""
+    from torch._inductor import config
+    from torch._inductor.async_compile import AsyncCompile
+
+    def compiling() -> int:
+        return AsyncCompile.pool().submit(lambda: 2).result()
+
+    with config.patch(compile_threads=2):
+        assert compiling() == 2
+        assert run(compiling, timeout=30, log=tmp_path / "log") == Done(2)
+
+
 def test_ctrl_c_ends_the_child_too(tmp_path):
     pid_file = tmp_path / "pid"
 

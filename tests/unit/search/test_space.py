@@ -16,7 +16,8 @@ from pytest_modelport.engine.build_case import build_case
 from pytest_modelport.request.options import Options
 from pytest_modelport.request.recipes import Recipe, parse
 from pytest_modelport.search.candidates import space_for
-from pytest_modelport.search.domain import Domain, domain_of, laid_out, layouts, stretched
+from pytest_modelport.search.domain import Domain, domain_of, stretched
+from pytest_modelport.search.layouts import laid_as, laid_out, layouts
 from pytest_modelport.search.plan import alone, pairs, plan, tail
 from pytest_modelport.search.shrink import shrunk
 from pytest_modelport.strategies import samples
@@ -137,6 +138,25 @@ def test_a_layout_changes_no_value(shape):
         other = laid_out(tensor, layout)
         assert torch.equal(other, tensor)
         assert other.stride() != tensor.stride()
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        torch.randn(2, 3, 4, 5),
+        torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last),
+        torch.randn(5, 4).t(),
+        torch.randn(1, 4).expand(3, 4),
+    ],
+    ids=["dense", "channels last", "transposed", "expanded"],
+)
+def test_other_values_lie_in_memory_as_the_sample_does(sample):
+    made = laid_as(torch.randn(sample.shape), sample)
+    assert made.shape == sample.shape
+    assert 0 in sample.stride() or made.stride() == sample.stride()
+    larger = laid_as(torch.randn([size + 2 for size in sample.shape]), sample)
+    fast = sample.stride().index(1)
+    assert larger.stride(fast) == 1
 
 
 @pytest.mark.parametrize(

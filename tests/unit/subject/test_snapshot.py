@@ -63,6 +63,23 @@ def test_nan_stays_nan():
     assert Snapshot(module).changes() == ()
 
 
+def test_restore_leaves_a_frozen_container_alone():
+    """As diffusers keeps a configuration: it refuses to be filled again."""
+
+    class Frozen(dict):
+        def clear(self):
+            raise AssertionError("this is frozen")
+
+    model = nn.Linear(2, 2)
+    model.settings = Frozen(size=2)
+    snapshot = Snapshot(model)
+    with torch.no_grad():
+        model.weight.zero_()
+    snapshot.restore()
+    assert model.weight.abs().sum() > 0
+    assert model.settings == {"size": 2}
+
+
 def test_restore_puts_everything_back_into_the_same_objects():
     module = subject()
     weight, history, hooks = module[0].weight, module.history, module._forward_hooks
