@@ -31,8 +31,9 @@ def laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
 
 def laid_as(tensor: torch.Tensor, sample: torch.Tensor) -> torch.Tensor:
     """The same values with the axes in memory in the order that the sample's have."""
-    order = sorted(range(sample.dim()), key=lambda axis: -sample.stride(axis))
-    if sample.is_contiguous() or 0 in sample.stride():
+    strides = sample.stride()
+    if sample.is_contiguous() or 0 in strides:
         return tensor
+    order = sorted(range(sample.dim()), key=lambda axis: -strides[axis])
     back = sorted(range(sample.dim()), key=order.__getitem__)
     return tensor.permute(order).contiguous().permute(back)
