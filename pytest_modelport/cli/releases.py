@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_modelport.core.errors import UsageError
+from pytest_modelport.core.plain import printable, without_commands
 from pytest_modelport.core.report import Report
 from pytest_modelport.core.verdict import Outcome, Verdict, worst
 from pytest_modelport.reports import release
@@ -97,7 +98,7 @@ def _release(options: argparse.Namespace) -> int:
         return 0
     problems = list(release.problems(options.folder))
     for problem in problems:
-        print(problem)
+        print(without_commands(printable(problem)))
     print(
         f"{len(problems)} problems"
         if problems

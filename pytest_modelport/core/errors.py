@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from pytest_modelport.core.plain import printable
+
 #: More known names than this would hide the nearest.
 _SHOWN = 24
 
 
 class ModelportError(Exception):
-    """Base of everything Modelport raises on purpose."""
+    """Base of everything Modelport raises on purpose. Its text is printable."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UsageError(ModelportError, ValueError):

@@ -9,11 +9,14 @@ from enum import Enum
 from typing import Any
 
 from pytest_modelport.core.errors import UsageError
+from pytest_modelport.core.plain import printable_values
 from pytest_modelport.core.route import MISSING, Route
 
 #: The check of what a test itself did: its own assertions, its fixtures, its skips. No one asks for
 #: it.
 TEST = "test"
+#: Evidence that names what is on the disk, and is opened by that name.
+_PLACES = ("artifact", "log")
 #: A route of one subject in a report: the file of its test, the subject, the route's id.
 Key = tuple[str, str, str]
 
@@ -60,7 +63,7 @@ class Verdict:
 
     `reason` is one line whose first 60 characters carry the fact. `evidence` holds JSON values
     only: the figures behind the reason, where the allowance came from, and the smallest one that
-    would have passed. suite: the file of the test.
+    would have passed. suite: the file of the test. All texts are printable, whoever wrote them.
     """
 
     route: Route
@@ -73,6 +76,13 @@ class Verdict:
     seconds: float = 0.0
     subject: str = ""
     suite: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("reason", "notes", "subject", "suite"):
+            object.__setattr__(self, name, printable_values(getattr(self, name)))
+        places = {key: self.evidence[key] for key in _PLACES if key in self.evidence}
+        evidence = printable_values(self.evidence) if self.evidence else {}
+        object.__setattr__(self, "evidence", {**evidence, **places})
 
     @property
     def passed(self) -> bool:

@@ -119,6 +119,7 @@ def finish(session: pytest.Session, exitstatus: int) -> None:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from pytest_modelport.reports.markdown import workflow
 
+        _say(session, "")  # ends the line of dots: a command begins its line
         for line in workflow(report):
             _say(session, line)
 

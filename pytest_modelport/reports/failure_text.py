@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_modelport.core.plain import printable, without_commands
 from pytest_modelport.core.verdict import Verdict, worst
 
 #: The whole text, and what one entry of it may take.
@@ -182,7 +183,8 @@ def _layout(reason: str, rows: Iterable[tuple[str, str]]) -> str:
             lines.append(f"  {(shown if number == 0 else ''):<{_LABEL}}{line}")
         previous = label
     keep = [line for line in lines if line.startswith("  rerun")]
-    return "\n".join(lines if len(lines) <= _LINES else [*lines[: _LINES - len(keep)], *keep])
+    kept = lines if len(lines) <= _LINES else [*lines[: _LINES - len(keep)], *keep]
+    return without_commands(printable("\n".join(kept)))
 
 
 def _wrapped(text: str, width: int) -> list[str]:

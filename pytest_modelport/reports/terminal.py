@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from pytest_modelport.core.plain import without_commands
 from pytest_modelport.core.verdict import Outcome, Verdict, worst
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def render(verdicts: Sequence[Verdict], *, width: int, color: bool) -> str:
     for line in footer(verdicts):
         console.print(line, style="yellow" if color else "", highlight=False, markup=False)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in str(text).rstrip().splitlines())
+    lines = [line.rstrip() for line in str(text).rstrip().split("\n")]
+    return without_commands("\n".join(lines))
 
 
 def _table(verdicts: Sequence[Verdict], *, reasons: bool) -> object:

@@ -358,7 +358,7 @@ def test_reports_in_every_form(run, pytester):
     assert "not passed" in page
     assert "test_broken" in page
     assert "http" not in page.replace("http://www.w3.org", "")
-    assert "🔴 failed | test_it.py test_broken" in (pytester.path / "report.md").read_text()
+    assert "🔴 failed | `test_it.py test_broken`" in (pytester.path / "report.md").read_text()
     assert "2 of 3 routes" in (pytester.path / "badge.svg").read_text()
     assert 'name="modelport.parity" value="failed: ' in (pytester.path / "junit.xml").read_text()
 
