@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_modelport.core.errors import UsageError
 from pytest_modelport.core.route import Route
+from pytest_modelport.core.rows import Fields, ListOf, MapOf, faults
 from pytest_modelport.core.verdict import TEST, Key, Outcome, Verdict, worst
 
 SCHEMA = 1
@@ -40,7 +41,11 @@ def _no_number(text: str) -> float:
 
 
 def _digest(document: Mapping[str, Any]) -> str:
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """Raises `UsageError` for numbers that JSON does not have; a text may stand for them."""
+    try:
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"not a Modelport report: {error}") from error
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -174,7 +179,10 @@ class Report:
             left_out = tuple((str(a), str(b), str(c)) for a, b, c in document.get("deselected", ()))
         except (TypeError, ValueError) as error:
             raise UsageError(f"not a Modelport report: {error!r}") from error
-        report = cls(tuple(Verdict.from_dict(item) for item in rows), surroundings, left_out)
+        wrong = [*faults(rows, ListOf(Fields({}))), *faults(surroundings, MapOf(str))]
+        if wrong:
+            raise UsageError(f"not a Modelport report: {wrong[0]}")
+        report = cls(tuple(map(Verdict.from_dict, rows)), surroundings, left_out)
         if report.passed != passed:
             raise UsageError(
                 f"report says passed={passed} but its verdicts say {report.passed}: it was edited"

@@ -11,6 +11,7 @@ from typing import Any
 from pytest_modelport.core.errors import UsageError
 from pytest_modelport.core.plain import printable_values
 from pytest_modelport.core.route import MISSING, Route
+from pytest_modelport.core.rows import VERDICT, faults
 
 #: The check of what a test itself did: its own assertions, its fixtures, its skips. No one asks for
 #: it.
@@ -120,7 +121,11 @@ class Verdict:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Verdict:
-        """The inverse of `to_dict`. Raises `UsageError` when a field is missing or unknown."""
+        """The inverse of `to_dict`. Raises `UsageError` when a field is missing, unknown or of
+        another type.
+        """
+        if wrong := next(faults(data, VERDICT), ""):
+            raise UsageError(f"not a Modelport verdict: {wrong}")
         try:
             route = data["route"]
             return cls(

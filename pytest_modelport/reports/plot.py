@@ -44,7 +44,11 @@ def _draw(path: Path, key: Key, verdicts: Sequence[Verdict], reports: Sequence[N
     from matplotlib.figure import Figure
 
     timed = next(verdict for verdict in verdicts if _runs(verdict))
-    compared = [verdict for verdict in verdicts if verdict.evidence.get("ratios")]
+    compared = [
+        verdict
+        for verdict in verdicts
+        if verdict.evidence.get("ratios") and {"margin", "against"} <= verdict.evidence.keys()
+    ]
     trend = list(_trend(key, reports))
     panels = 1 + len(compared) + (len(trend) > 1)
     with rc_context({"svg.hashsalt": "modelport", "font.size": 8}):
@@ -63,7 +67,9 @@ def _distribution(axes: Axes, verdict: Verdict) -> None:
     """The share of calls that took no longer, and the percentiles with their budgets."""
     runs = sorted(_runs(verdict))
     axes.ecdf(runs)
-    for number, (name, row) in enumerate(verdict.evidence.get("percentiles", {}).items()):
+    percentiles = verdict.evidence.get("percentiles", {})
+    known = ((name, row) for name, row in percentiles.items() if "ms" in row)
+    for number, (name, row) in enumerate(known):
         colour = f"C{number + 1}"
         axes.axvline(row["ms"], color=colour, linewidth=0.8, label=f"{name} {row['ms']:.3g} ms")
         if row.get("budget") is not None:

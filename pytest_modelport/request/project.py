@@ -58,7 +58,8 @@ def _table(file: Path) -> dict[str, Any] | None:
     if not file.is_file() or "modelport" not in (text := file.read_text(errors="replace")):
         return None  # whatever else is the matter with it is not ours to say
     try:
-        table: dict[str, Any] | None = tomllib.loads(text).get("tool", {}).get("modelport")
+        tool = tomllib.loads(text).get("tool")
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file} is not TOML: {error}") from None
+    table: dict[str, Any] | None = tool.get("modelport") if isinstance(tool, dict) else None
     return table

@@ -92,7 +92,7 @@ def export(
         with log.open("a") as file:
             file.write(ending.cause.text)
     workspace.keep(log)
-    return _not_exported(stage, ending, format_name, log)
+    return _not_exported(stage, ending, format_name, folder)
 
 
 def _converted(workspace: Workspace, case: Case, format_name: str, folder: Path) -> Ending:
@@ -108,9 +108,13 @@ def _converted(workspace: Workspace, case: Case, format_name: str, folder: Path)
     return Done(None)
 
 
-def _not_exported(stage: Stage, ending: Ending, format_name: str, log: Path) -> Stop:
+def _not_exported(stage: Stage, ending: Ending, format_name: str, folder: Path) -> Stop:
     """What it means that the export, or the conversion after it, did not come to its end."""
+    log = log_of(folder)
     evidence = {**evidence_of(ending), "log": str(log)}
+    if not folder.is_dir():
+        reason = f"cannot write the artifact: its folder was removed meanwhile: {folder}"
+        return Stop(stage, Outcome.ERROR, reason, evidence)
     if shutil.disk_usage(log.parent).free < _DISK_FULL:
         reason = f"cannot write the artifact: no space left in {log.parent}"
         return Stop(stage, Outcome.ERROR, reason, evidence)

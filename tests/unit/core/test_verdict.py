@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from dataclasses import replace
@@ -10,6 +11,8 @@ import pytest
 from pytest_modelport import Outcome, Report, Route, Stage, UsageError, Verdict
 from pytest_modelport.core.report import SCHEMA, sealed
 from pytest_modelport.core.verdict import jsonable, worst
+from pytest_modelport.reports.terminal import render
+from pytest_modelport.reports.write import written
 
 ONNX, TORCHSCRIPT = Route("onnx"), Route("torchscript", "cuda:1", ("int8",))
 
@@ -178,3 +181,63 @@ def test_reports_are_what_the_published_schema_says():
     ]
     with pytest.raises(jsonschema.ValidationError):
         check({**document, "further": 1})
+
+
+STRANGE = [
+    None,
+    3,
+    -1.5,
+    True,
+    "",
+    "x",
+    [],
+    {},
+    [1],
+    {"a": 1},
+    [[[[]]]],
+    "nan",
+    2**70,
+    float("inf"),
+]
+
+
+def _places(value, path=()):
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    if isinstance(value, (dict, list)):
+        for key, item in items:
+            yield from _places(item, (*path, key))
+
+
+def _changed(document, path, value):
+    made = json.loads(json.dumps(document))
+    inner = made
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return made
+
+
+def test_no_value_anywhere_in_a_report_trips_its_readers(tmp_path):
+    """Sealed again, so that what is told is not that it was edited."""
+    evidence = {
+        "needs": 1.5, "allowance": {"factor": 2.5, "source": "noise"}, "cautions": ["x"],
+        "comparison": {"count": 3, "noise": 0.1}, "runs_ms": [1.0, 2.0],
+    }  # fmt: skip
+    route = Route("onnx", "cpu", ("fp16",))
+    red = Verdict(
+        route, "parity", Stage.RUN, Outcome.FAILED, "no", evidence, ("note",), subject="a"
+    )
+    document = {**Report((red,), {"torch": "2"}, (("a", "b", "c"),)).to_dict()}
+    del document["sha256"]
+    read = 0
+    for path in filter(None, _places(document)):
+        for value in STRANGE:
+            changed = _changed(document, path, value)
+            with contextlib.suppress(UsageError):
+                report = Report.from_json(json.dumps(sealed(changed)))
+                for suffix in (".json", ".html", ".md", ".svg"):
+                    written(tmp_path / f"report{suffix}", report)
+                render(report.verdicts, width=120, color=False)
+                read += 1
+    assert read > 20, "what does no harm is read"
