@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,9 @@ class Fields:
 
 _NUMBER = (int, float)
 #: NaN and infinities are text.
-_FIGURE = (int, float, str)
+_FIGURE = (int, float, frozenset(("nan", "inf", "-inf")))
+#: Python's integers may be larger than any float.
+_LARGEST = sys.float_info.max
 _TEXTS = ListOf(str)
 #: What readers of a report use; `page.html.j2` shows the rest as it is.
 _EVIDENCE = Fields(
@@ -80,7 +83,11 @@ def faults(value: Any, kind: Any, place: str = "") -> Iterator[str]:
 
 
 def _is(value: Any, kind: Any) -> bool:
-    """Whether a value is of a plain type; `True` is no number."""
+    """Whether a value is of a plain type, or one of some texts; `True` is no number."""
     if kind is None:
         return value is None
+    if isinstance(kind, frozenset):
+        return isinstance(value, str) and value in kind
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return False
     return isinstance(kind, type) and isinstance(value, kind) and not isinstance(value, bool)

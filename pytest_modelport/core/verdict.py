@@ -101,7 +101,8 @@ class Verdict:
             or self.evidence.get("comparison", {}).get("count") == 0
         ):
             return None
-        return float(needs) / float(allowance.get("factor", 1.0))
+        factor = float(allowance.get("factor", 1.0))
+        return float(needs) / factor if factor else math.inf
 
     @property
     def cautions(self) -> tuple[str, ...]:

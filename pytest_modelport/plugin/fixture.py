@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from pytest_modelport.core.route import Route
 from pytest_modelport.core.verdict import Outcome, Stage, Verdict, worst
 from pytest_modelport.plugin import benchmarks, second_turn
 from pytest_modelport.plugin.collect import rerun, route_of, subject_of
+from pytest_modelport.plugin.gather import is_worker
 from pytest_modelport.plugin.marker import Portable
 from pytest_modelport.plugin.settings import Settings
 from pytest_modelport.plugin.stash import (
@@ -229,9 +231,12 @@ def _workspace(request: pytest.FixtureRequest, factory: pytest.TempPathFactory) 
     from pytest_modelport.cleanroom.environments import declared
     from pytest_modelport.cleanroom.workspace import Workspace
     from pytest_modelport.engine import pipeline
+    from pytest_modelport.isolation.fork import die_with_parent
 
     stash = request.config.stash
     if WORKSPACE not in stash:
+        if is_worker(request.config):  # else it goes on until its test is over
+            die_with_parent(os.getppid())
         settings = stash[SETTINGS]
         stash[WORKSPACE] = Workspace(
             factory.mktemp("modelport", numbered=True),

@@ -562,6 +562,29 @@ def test_an_interrupted_session_leaves_nothing_behind(run, pytester, number):
     assert all(gone(pid) for pid in offspring)
 
 
+def offspring(pid):
+    """The process ids of all that a process has started, and those have."""
+    return [each for child in children(pid) for each in (child, *offspring(child))]
+
+
+def test_a_killed_session_with_workers_leaves_nothing_behind(run, pytester):
+    """xdist's workers would go on until their test is over."""
+    pytester.makepyfile(test_it=HEADER + HANGING, test_other=HEADER + HANGING)
+    session = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider"],
+        stdout=subprocess.DEVNULL,
+        cwd=pytester.path,
+    )
+    started = time.monotonic()
+    while len(offspring(session.pid)) < 6 and time.monotonic() - started < 90:
+        time.sleep(0.1)  # two workers, each with a clean room and the fork that runs the subject
+    started_by_it = offspring(session.pid)
+    session.kill()
+    session.wait()
+    assert len(started_by_it) == 6
+    assert all(gone(pid, seconds=2) for pid in started_by_it)
+
+
 def test_a_subject_that_hangs_is_an_error_after_the_timeout(run):
     result = run(HANGING, ini="modelport_timeout = 3")
     result.assert_outcomes(failed=1)
