@@ -44,9 +44,10 @@ class Format(Protocol):
     # `bool` or words to choose from. Optional: `ENVIRONMENT` and `convert`, see `Converting`.
     # Optional: `QUANTIZER`, the one of PT2E's whose patterns its runtime knows, where that is not
     # the default one. Optional: `PERSISTENT = True`, where only what `state_dict()` has can be in
-    # an artifact. Optional: `VIA`, the format whose file it is made from, a witness where it is
-    # wrong. Optional: `absent(options)`, what the export needs beyond packages and does not
-    # find (a compiler), else an empty string. Optional: `rounds_activations(folder)`, whether a
+    # an artifact. Optional: `PROGRAM = True`, where a file can do whatever its builder wrote, and
+    # not only compute on tensors. Optional: `VIA`, the format whose file it is made from, a witness
+    # where it is wrong. Optional: `absent(options)`, what the export needs beyond packages and does
+    # not find (a compiler), else an empty string. Optional: `rounds_activations(folder)`, whether a
     # file that is brought rounds values while it runs. Optional: `settings(folder, manifest)`, the
     # numbers and words that its operators are set to. Optional: `warm()`, to import in the session
     # what every export would import in its fork.

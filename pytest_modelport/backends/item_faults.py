@@ -110,6 +110,7 @@ OPTIONAL: Mapping[str, Mapping[str, Kind]] = {
         "QUANTIZER": _NAME,
         "PERSISTENT": _FLAG,
         "VIA": _NAME,
+        "PROGRAM": _FLAG,
     },
     "runtimes": {
         "OPTIONS": _OPTIONS,

@@ -156,8 +156,12 @@ def markdown() -> str:
         "or, with options, `FORMAT(OPTION=VALUE):RUNTIME`; `@ENVIRONMENT` after it opens the",
         "artifact in an installation of its own.",
         "",
-        "| target | what it is | opened by | install | devices | options |",
-        "|---|---|---|---|---|---|",
+        "A file that is *data* can only compute on tensors, as far as its runtime has no fault.",
+        "One that is *a program* does what its builder wrote, in a process of its own and with",
+        "your rights: bring (`artifact=`) only those whose builder you trust.",
+        "",
+        "| target | what it is | a file is | opened by | install | devices | options |",
+        "|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*lines, *map(_row, registry.targets())]) + "\n"
 
@@ -171,6 +175,7 @@ def _row(name: str) -> str:
     cells = [
         f"`{name}`",
         _first(maker),
+        "a program" if getattr(maker, "PROGRAM", False) else "data",
         _first(opener),
         _install(extras, registry.home(maker) or registry.home(opener)),
         ", ".join(devices),

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pytest_modelport.reference.reference import Reference
 
 
+#: Said of files that are more than numbers and the operators on them.
+_PROGRAM = "a file of {} is a program: it did what its builder wrote, with your rights"
 #: Inputs, outputs, and which files beside it belong to a file.
 Inspected = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], tuple[str, ...]]
 
@@ -66,7 +68,10 @@ def brought(
         constants=dict(reference.steps[0].constants),
         baked=dict(case.inputs.constants),
         brought=True,
-        notes=(f"this file was proven, nothing was exported: {path}",),
+        notes=(
+            f"this file was proven, nothing was exported: {path}",
+            *([_PROGRAM.format(format_name)] if getattr(maker, "PROGRAM", False) else []),
+        ),
     )
     return artifact.seal(folder, manifest)
 

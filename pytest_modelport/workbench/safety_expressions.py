@@ -1,5 +1,5 @@
-"""Text that torch.export's files hold and that torch evaluates as Python when it opens them: sizes,
-and guards of inputs.
+"""What torch.export's files hold as text and torch makes something of when it opens them: sizes and
+guards of inputs, which it evaluates as Python; operators, which it calls by name.
 """
 
 from __future__ import annotations
@@ -44,10 +44,22 @@ _ATTRIBUTES = re.compile(
     r"size|shape|stride|storage_offset|ndim|dtype|device|item|floor|ceil|trunc|sqrt|pow|inf|nan"
 )
 _TEXT = re.compile(r"[\w.\- ]*")
+#: Operators of torch's that take a file's name (every schema of torch 2.13 with such a text).
+_ON_FILES = re.compile(r"torch\.ops\.\w+\.(save|from_file|load|load_tensor)\b.*")
+#: Operators that hold graphs, as torch.export writes them. Others print, call objects, or run code
+#: that lies beside them.
+_HIGHER = re.compile(
+    r"torch\.ops\.higher_order\.(?!(cond|map_impl|while_loop|scan|associative_scan|wrap|strict_mode"
+    r"|wrap_with_set_grad_enabled|wrap_with_autocast|wrap_activation_checkpoint"
+    r"|tag_activation_checkpoint|out_dtype|flex_attention|auto_functionalized|auto_functionalized_v2"
+    r"|hints_wrapper|invoke_subgraph|with_effects)$).*"
+)
 
 
 def odd(data: bytes) -> Iterator[str]:
-    """What a program's JSON would have evaluated that is no arithmetic on sizes."""
+    """What a program's JSON would have evaluated that is no arithmetic on sizes, or called that is
+    no arithmetic on tensors.
+    """
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
@@ -55,6 +67,9 @@ def odd(data: bytes) -> Iterator[str]:
     for text in _evaluated(document):
         if not _arithmetic(text):
             yield f"it has {text[:80]!r} evaluated"
+    for name in sorted(set(_called(document))):
+        if _ON_FILES.fullmatch(name) or _HIGHER.fullmatch(name):
+            yield f"it calls {name[:80]}"
     for name in _imported(document):
         if not name.startswith("torch."):
             yield f"its tree of inputs imports {name.partition(':')[0][:80]!r}"
@@ -70,6 +85,19 @@ def _evaluated(value: Any) -> Iterator[str]:
                     yield from map(str, inner if isinstance(inner, list) else [inner])
                 else:
                     pending.append(inner)
+        elif isinstance(item, list):
+            pending += item
+
+
+def _called(value: Any) -> Iterator[str]:
+    """The operators of a graph and of the graphs in it."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            if isinstance(item.get("target"), str):
+                yield item["target"]
+            pending += item.values()
         elif isinstance(item, list):
             pending += item
 

@@ -74,9 +74,8 @@ def test_nothing_below_the_plugin_knows_of_it_or_of_pytest():
 
 @pytest.mark.parametrize("name", ["badge", "failure_text", "html", "markdown", "plot", "terminal"])
 def test_what_renders_knows_verdicts_only(graph, name):
-    allowed = {
-        f"{PACKAGE}.core.{known}" for known in ("errors", "package", "report", "route", "verdict")
-    }
+    known = ("errors", "package", "plain", "report", "route", "verdict")
+    allowed = {f"{PACKAGE}.core.{module}" for module in known}
     assert graph.find_modules_directly_imported_by(f"{PACKAGE}.reports.{name}") <= allowed | {
         PACKAGE
     }

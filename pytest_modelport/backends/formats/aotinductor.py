@@ -17,6 +17,8 @@ KIND = "aotinductor"
 RUNTIME = "aotinductor"
 EXTRA = ""
 SUFFIXES = (".pt2",)
+#: A file is a library of machine code.
+PROGRAM = True
 CALL = "natural"
 OPTIONS = {"freezing": bool, "max_autotune": bool}
 _ENTRY = "model.pt2"

@@ -13,6 +13,8 @@ KIND = "iree"
 RUNTIME = "iree"
 EXTRA = "iree"
 SUFFIXES = (".vmfb",)
+#: A file is machine code for the device.
+PROGRAM = True
 CALL = "named"
 _ENTRY = "model.vmfb"
 inspect, warm = programs.opaque, programs.warm

@@ -15,6 +15,8 @@ KIND = "mindspore"
 RUNTIME = "mindspore"
 EXTRA = ""
 SUFFIXES = (".mindir",)
+#: A file is a graph of operators, some of which load libraries.
+PROGRAM = True
 CALL = "named"
 inspect = programs.opaque
 #: A file is read by MindSpore alone.

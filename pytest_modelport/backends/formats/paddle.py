@@ -22,6 +22,8 @@ RUNTIME = "paddle"
 EXTRA = "onnx"
 ENVIRONMENT = "paddle"
 SUFFIXES = (".json", ".pdmodel")
+#: A file is a graph of operators, some of which read and write files.
+PROGRAM = True
 CALL = "named"
 _ONNX, _ENTRY = "model.onnx", "model.json"
 #: The newest operators that x2paddle knows.

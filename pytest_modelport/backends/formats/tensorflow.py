@@ -22,6 +22,8 @@ RUNTIME = "tensorflow"
 EXTRA = "onnx"
 ENVIRONMENT = "tensorflow"
 SUFFIXES = (".pb",)
+#: A file is graphs of operators, some of which read and write files.
+PROGRAM = True
 CALL = "named"
 #: exporter: which of torch's two makes the ONNX file.
 OPTIONS = {"exporter": ("dynamo", "legacy")}

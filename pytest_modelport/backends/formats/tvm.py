@@ -12,6 +12,8 @@ KIND = "tvm"
 RUNTIME = "tvm"
 EXTRA = "tvm"
 SUFFIXES = (".so",)
+#: A file is a library of machine code.
+PROGRAM = True
 CALL = "named"
 _ENTRY = "model.so"
 inspect, warm = programs.opaque, programs.warm

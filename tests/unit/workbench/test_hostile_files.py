@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle  # noqa: TID251  (made here, and never read)
 import re
 import time
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -63,6 +65,61 @@ def test_what_torch_writes_is_opened(tmp_path, prove):
     with pytest.warns(DeprecationWarning, match="torch.jit"):
         torch.jit.save(torch.jit.trace(module, X), tmp_path / "model.pt")
     assert dangers(tmp_path / "model.pt") == []
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs"),
+    [
+        (
+            "aten.from_file.default",
+            {"filename": ("string", "{}"), "shared": ("bool", True), "size": ("int", 3)},
+        ),
+        ("aten.save.default", {"item": ("tensor", {"name": "x"}), "filename": ("string", "{}")}),
+        ("higher_order.print", {"format_str": ("string", "{}")}),
+    ],
+)
+def test_a_program_that_calls_other_than_tensor_operators_is_not_opened(
+    tmp_path, prove, operator, inputs
+):
+    class Sine(nn.Module):
+        def forward(self, x):
+            return x + torch.sin(x)
+
+    victim = tmp_path / "victim"
+
+    def change(name, data):
+        if not name.endswith("models/model.json"):
+            return data
+        document = json.loads(data)
+        node = document["graph_module"]["graph"]["nodes"][0]
+        node["target"] = f"torch.ops.{operator}"
+        node["inputs"] = [
+            {"name": key, "arg": {f"as_{kind}": str(victim) if value == "{}" else value}, "kind": 1}
+            for key, (kind, value) in inputs.items()
+        ]
+        return json.dumps(document).encode()
+
+    path = rewritten(program(tmp_path / "sine.pt2", Sine(), X), tmp_path / "model.pt2", change)
+    assert f"it calls torch.ops.{operator}" in refused(prove, path)
+    assert not victim.exists()
+
+
+def test_no_program_of_torchs_own_collection_is_refused(tmp_path):
+    from torch._export.db.examples import all_examples
+
+    saved = 0
+    for name, case in all_examples().items():
+        with contextlib.suppress(Exception):  # some are there because they cannot be exported
+            made = torch.export.export(
+                case.model,
+                case.example_args,
+                case.example_kwargs,
+                dynamic_shapes=case.dynamic_shapes,
+            )
+            torch.export.save(made, tmp_path / f"{name}.pt2")
+            saved += 1
+    assert saved > 25
+    assert dangers(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -260,3 +317,14 @@ def test_a_small_file_that_is_large_inside_is_given_up(tmp_path):
     found = looked_through(folder, timeout=100)
     assert found, folder
     assert "takes more than 1 GB" in found[0], found
+
+
+def test_a_file_that_is_a_program_says_so(prove, needs):
+    needs({"iree.runtime": "iree-base-runtime", "iree.turbine": "iree-turbine"})
+    module = nn.Linear(3, 2).eval()
+    made = prove(["iree"], module, X).verdicts[0]
+    file = Path(made.evidence["artifact"], "model.vmfb")
+    report = prove(["iree"], module, X, artifact=file)
+    assert report.passed, report
+    assert "a file of iree is a program" in " ".join(report.verdicts[0].notes)
+    assert not any("is a program" in note for note in made.notes), "we made it"
