@@ -1,6 +1,6 @@
 """What a long run holds: descriptors, memory and scratch of one pytest process.
 
-    python -m benchmarks.held [--tests 500] [--write docs/measured/held.md]
+    python -m pip install psutil && python -m benchmarks.held [--tests 500] [--write docs/measured/held.md]
 
 So many portable tests through four targets each. The slope is a least-squares line through what was
 held at the end of each test, from the 50th on: until then kernels, caches and the clean room warm

@@ -31,8 +31,10 @@ def rows(
     """The verdicts that one phase of an item has added, as JSON values. A test that fails around
     green ports is not green.
     """
-    given = item.stash.get(VERDICTS, None) if call.when == "call" else None
-    found: list[Verdict] = list(given or ())
+    found: list[Verdict] = []
+    if call.when == "call" and VERDICTS in item.stash:
+        found = item.stash[VERDICTS]
+        del item.stash[VERDICTS]  # items live as long as the run; and one may be run again
     known = getattr(report, "wasxfail", None)
     if known is not None:
         found = [
