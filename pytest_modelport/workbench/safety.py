@@ -89,7 +89,7 @@ def _file(data: bytes, name: str, depth: int, *, pickled: bool = False) -> Itera
         or name.endswith(_PICKLES)
         or OBJECTS.fullmatch(PurePosixPath(name).name) is not None
     )
-    if data.startswith(_ARCHIVE) and zipfile.is_zipfile(io.BytesIO(data)):
+    if data.startswith(_ARCHIVE) and _ends_as_archive(data):
         deep = depth >= _NESTED
         yield from (
             ["an archive in an archive in an archive"] if deep else _archive(data, name, depth)
@@ -102,6 +102,14 @@ def _file(data: bytes, name: str, depth: int, *, pickled: bool = False) -> Itera
         yield from odd(data)
     elif name.endswith(".py"):
         yield from _file_calls(data)
+
+
+def _ends_as_archive(data: bytes) -> bool:
+    """Whether there is an archive's directory, a broken one included: what is told of it is why."""
+    try:
+        return zipfile.is_zipfile(io.BytesIO(data))
+    except zipfile.BadZipFile:
+        return True
 
 
 def _file_calls(data: bytes) -> Iterator[str]:
