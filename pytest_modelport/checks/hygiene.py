@@ -27,7 +27,9 @@ _TRIED = 20
 
 def run(workbench: Workbench) -> Iterator[Verdict]:
     """One verdict. Raises `Stop`."""
-    harmful, told = dangers(workbench.artifact.folder), leaks(workbench.artifact.folder)
+    made = workbench.artifact
+    harmful = [] if made.manifest.brought else dangers(made.folder)  # else it would not be here
+    told = leaks(made.folder)
     idle = [
         f"{name} is not needed: the exported model opens and answers without it"
         for name in _idle(workbench)

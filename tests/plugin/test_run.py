@@ -562,6 +562,22 @@ def test_an_interrupted_session_leaves_nothing_behind(run, pytester, number):
     assert all(gone(pid) for pid in offspring)
 
 
+def test_a_doctest_that_fails_in_a_marked_module_fails_as_elsewhere(run):
+    body = """
+pytestmark = pytest.mark.portable(targets=["torchscript"])
+def doubled(x):
+    '''
+    >>> doubled(2)
+    5
+    '''
+    return 2 * x
+def test_net(modelport): modelport(Net().eval(), torch.ones(1, 3))
+"""
+    result = run(body, "--doctest-modules")
+    assert "INTERNALERROR" not in "\n".join([*result.outlines, *result.errlines])
+    result.assert_outcomes(passed=1, failed=1)
+
+
 def offspring(pid):
     """The process ids of all that a process has started, and those have."""
     return [each for child in children(pid) for each in (child, *offspring(child))]
