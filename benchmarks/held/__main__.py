@@ -91,6 +91,8 @@ def main() -> None:
         f"{time.perf_counter() - started:.0f} s. From test {min(WARM, options.tests // 2)} on:",
         "",
         *table(found),
+        "",
+        "What grows are the verdicts and pytest's reports, of which the summary at the end is made.",
     ]
     print("\n".join(page))
     if options.write:

@@ -65,6 +65,6 @@ def nearly_ours(mark: str) -> bool:
 
 
 def is_portable(item: pytest.Item) -> bool:
-    """Whether an item is one route of a portable test. A doctest in a marked module is not meant."""
+    """Whether an item is one route of a portable test. A doctest in a marked module is none."""
     marked = item.get_closest_marker(MARKER)
     return marked is not None and (isinstance(item, pytest.Function) or marked in item.own_markers)
