@@ -211,6 +211,21 @@ class Library(Protocol):
         """
 
 
+class FolderLibrary(Library, Protocol):
+    """A package that saves models as folders."""
+
+    def recognises(self, folder: Path) -> bool:
+        """Whether a folder is one of these."""
+
+    def from_folder(self, folder: Path) -> tuple[nn.Module, Sample, tuple[str, ...]]:
+        """The model, a sample for it, and notes. No code that lies in the folder may run."""
+
+
+def knows_folders(library: Library) -> TypeGuard[FolderLibrary]:
+    """Whether a library has folders of its own."""
+    return hasattr(library, "recognises")
+
+
 class Check(Protocol):
     """One question asked of a route."""
 

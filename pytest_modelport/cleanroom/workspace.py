@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, Literal, TypeVar, cast
 
 from pytest_modelport.cleanroom.environments import Environment, environment, own, variables
 from pytest_modelport.cleanroom.room import Room
@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 #: Which folders a run leaves behind: of routes that did not pass, of all, of none.
 Keep = Literal["failed", "all", "none"]
-KEEPS: tuple[Keep, ...] = get_args(Keep)
 #: Owner of what is not one subject's.
 _RUN = ""
 
@@ -175,8 +174,9 @@ class Workspace:
         # pytest may have removed it already, by its own `tmp_path_retention_policy`.
         for child in [*self.folder.iterdir()] if self.folder.is_dir() else []:
             self._remove(child)
-        if self._temporary and not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        if self._temporary:
+            with contextlib.suppress(OSError):  # something was kept, or it is gone
+                self.folder.rmdir()
 
 
 def _return_memory() -> None:

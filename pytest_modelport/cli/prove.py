@@ -13,19 +13,29 @@ from pathlib import Path
 from typing import Any
 
 from pytest_modelport.backends import registry
+from pytest_modelport.cli.inputs import HELP, inputs
 from pytest_modelport.core.errors import UsageError
 from pytest_modelport.core.report import Report
 from pytest_modelport.core.route import DEFAULT_TARGETS
 from pytest_modelport.core.target import listed
 from pytest_modelport.core.verdict import Verdict, worst
 
+#: Arguments of `verify` that are numbers.
+_NUMBERS = (
+    ("rtol", float, "relative tolerance instead of the measured allowance"),
+    ("atol", float, "absolute tolerance instead of the measured allowance"),
+    ("timeout", float, "seconds for each export, opening and call"),
+    ("threads", int, "threads that the exported model is opened with"),
+)
 Commands = dict[str, Callable[[argparse.Namespace], int]]
 
 
 def add(commands: Any) -> Commands:
     """Register the commands; the functions that run them, by name."""
     verify_ = commands.add_parser(
-        "verify", help="prove a model: package.module:factory or transformers:BertConfig?tiny"
+        "verify",
+        help="prove a model: package.module:factory, file.py:factory, a folder that "
+        "save_pretrained wrote, or transformers:BertConfig?tiny",
     )
     verify_.add_argument("model")
     verify_.add_argument(
@@ -36,6 +46,7 @@ def add(commands: Any) -> Commands:
     replay = commands.add_parser(
         "replay", help="prove a model at the one sample that a failure has printed"
     )
+    verify_.add_argument("--checks", default="", help="comma separated, instead of the usual ones")
     replay.add_argument("model")
     replay.add_argument("recipe", help="its line of JSON: '{\"batch\": 1}'")
     for command in (verify_, replay):
@@ -72,6 +83,12 @@ def _add_routes(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: cpu)")
     command.add_argument(
+        "--artifact", type=Path, metavar="FILE", help="prove this file, export nothing"
+    )
+    command.add_argument("--input", action="append", default=[], metavar="INPUT", help=HELP)
+    for name, kind, help_ in _NUMBERS:
+        command.add_argument(f"--{name}", type=kind, metavar="N", help=help_)
+    command.add_argument(
         "--json", type=Path, metavar="FILE", help="write the report there, for `modelport show`"
     )
     command.add_argument("--workdir", type=Path, metavar="FOLDER", help="keep every artifact there")
@@ -91,16 +108,24 @@ def verify(options: argparse.Namespace) -> int:
     recipe = parse(options.recipe) if options.command == "replay" else None
     dynamic = recipe is not None or options.dynamic
     targets = listed(options.targets)
+    args, kwargs = inputs(options.input)
+    numbers = {name: getattr(options, name) for name, _, _ in _NUMBERS}
+    given: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
+    named = listed(options.checks) if getattr(options, "checks", "") else None
     report = verify(
         options.model,
+        args,
+        kwargs,
         targets=targets,
         transforms=listed(options.transforms),
         devices=[options.device],
         dynamic_shapes="infer" if dynamic else None,
-        checks=None if recipe is None else ["parity", "shapes"],
+        checks=named if recipe is None else ["parity", "shapes"],
+        artifact=options.artifact,
         replay=recipe,
         workdir=options.workdir,
         in_process=options.in_process,
+        **given,
     )
     for route, verdicts in report.routes.items():
         if not all(verdict.passed for verdict in verdicts):
@@ -124,10 +149,16 @@ def _rerun(options: argparse.Namespace, verdicts: Sequence[Verdict], targets: st
     """The shortest command that shows a failure again: the one sample, where one was found."""
     recipe = worst(verdicts).evidence.get("recipe")
     model = shlex.quote(options.model)
+    said = [f"--input {shlex.quote(text)}" for text in options.input]
+    numbers = {name: getattr(options, name) for name, _, _ in _NUMBERS}
+    said += [f"--{name} {value:g}" for name, value in numbers.items() if value is not None]
+    if options.artifact:
+        said.append(f"--artifact {shlex.quote(str(options.artifact))}")
     if recipe is not None:
-        return f"modelport replay {model} {shlex.quote(str(recipe))} {targets}"
-    dynamic = options.command == "verify" and options.dynamic
-    return f"modelport verify {model} {targets}{' --dynamic' * dynamic}"
+        return " ".join(["modelport replay", model, shlex.quote(str(recipe)), targets, *said])
+    if options.command == "verify" and options.dynamic:
+        said.append("--dynamic")
+    return " ".join(["modelport verify", model, targets, *said])
 
 
 def show(options: argparse.Namespace) -> int:
@@ -167,7 +198,8 @@ def init(options: argparse.Namespace) -> int:
 
     targets = [registry.canonical(target) for target in listed(options.targets)]
     build_case(options.model)
-    name = re.sub(r"\W+", "_", options.model.partition("?")[0].rpartition(":")[2]).lower()
+    last = options.model.partition("?")[0].rpartition(":")[2]
+    name = re.sub(r"\W+", "_", last).strip("_").lower()
     path = options.output or Path(f"test_{name}.py")
     if path.exists():
         raise UsageError(f"{path} is there already: remove it or name another file with --output")

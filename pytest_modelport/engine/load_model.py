@@ -6,16 +6,23 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
 
 from torch import nn
 
 from pytest_modelport.backends import registry, requirements
+from pytest_modelport.backends.contract import Library, knows_folders
 from pytest_modelport.core.errors import UsageError, unknown
 from pytest_modelport.core.sample import Sample
 from pytest_modelport.request.model_names import parse
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,9 +41,10 @@ def load(model: Any) -> Loaded:
     """The subject behind what the user gave.
 
     model: an `nn.Module`; a factory (a function or class called without arguments) that returns
-    one, or one with inputs: `(module, args)`, `(module, args, kwargs)`; `package.module:name` of
-    either; or a name in a model library, `transformers:BertConfig?hidden_size=64`. Wrappers are
-    taken off. Raises `UsageError` when it is none of these.
+    one, or one with inputs: `(module, args)`, `(module, args, kwargs)`; `package.module:name` or
+    `file.py:name` of either; a folder that a library saved; or a name in a model library,
+    `transformers:BertConfig?hidden_size=64`. Wrappers are taken off. Raises `UsageError` when it is
+    none of these.
     """
     if isinstance(model, str):
         return _named(model)
@@ -81,13 +89,18 @@ def _own_sample(module: nn.Module) -> Sample | None:
 
 
 def _named(name: str) -> Loaded:
+    if Path(name).is_dir():
+        return _from_folder(Path(name))
     first, colon, rest = name.partition(":")
     if not colon or not first or not rest:
-        raise UsageError(f"model {name!r} is not an import string: write 'package.module:name'")
+        raise UsageError(
+            f"model {name!r} is neither a folder nor an import string: write "
+            "'package.module:name' or 'file.py:name'"
+        )
     if first in registry.names("libraries"):
         return _from_library(first, rest)
     try:
-        module = importlib.import_module(first)
+        module = _of_file(Path(first)) if first.endswith(".py") else importlib.import_module(first)
     except ImportError as error:
         raise UsageError(f"model {name!r} cannot be imported: {error}") from error
     if not hasattr(module, rest):
@@ -97,25 +110,51 @@ def _named(name: str) -> Loaded:
     return load(getattr(module, rest))
 
 
+def _of_file(file: Path) -> ModuleType:
+    """A file as Python would import it from its own folder, which it may import from."""
+    if not file.is_file():
+        raise ImportError(f"there is no file {file}")
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return importlib.import_module(file.stem)
+
+
+def _from_folder(folder: Path) -> Loaded:
+    """A model that somebody saved, by the first library that knows such folders."""
+    for source in map(registry.library, registry.names("libraries")):
+        if knows_folders(source) and source.recognises(folder):
+            build = partial(source.from_folder, folder)
+            module, sample, notes = _built(source, str(folder), build)
+            return Loaded(module, lambda: build()[0], sample, notes)  # noqa: B023 - it returns
+    raise UsageError(
+        f"model folder {folder} is none that a library knows: transformers writes config.json "
+        "with architectures, PEFT adapter_config.json"
+    )
+
+
 def _from_library(library: str, text: str) -> Loaded:
     """A model by its name in a library, with options: `NAME?option=value&flag`."""
     source = registry.library(library)
+    name, options = parse(text)
+    whole = f"{library}:{text}"
+    module, sample = _built(source, whole, lambda: source.build(name, options))
+    return Loaded(module, lambda: source.build(name, options)[0], sample)
+
+
+def _built(source: Library, name: str, build: Callable[[], T]) -> T:
+    """What a library makes. Raises `UsageError` where it needs packages, and where it fails."""
     absent = requirements.missing(source.REQUIRES)
     if absent:
         raise UsageError(
-            f"model {library}:{text} needs {', '.join(absent)}; "
-            f"pip install {' '.join(map(repr, absent))}"
+            f"model {name} needs {', '.join(absent)}; pip install {' '.join(map(repr, absent))}"
         )
-    name, options = parse(text)
     try:
-        module, sample = source.build(name, options)
+        return build()
     except UsageError:
         raise
     except Exception as error:  # the library's own code, its packages included, may raise anything
-        raise UsageError(
-            f"{library}:{text} cannot be built: {type(error).__name__}: {error}"
-        ) from error
-    return Loaded(module, lambda: source.build(name, options)[0], sample)
+        raise UsageError(f"{name} cannot be built: {type(error).__name__}: {error}") from error
 
 
 #: Wrappers by class name, and the attribute that holds what they wrap.

@@ -107,10 +107,11 @@ def pytest_collection_modifyitems(
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if any(map(is_portable, session.items)):
+    plugins, name = session.config.pluginmanager, "modelport-lifetimes"
+    if any(map(is_portable, session.items)) and not plugins.hasplugin(name):
         from pytest_modelport.plugin.lifetimes import Lifetimes
 
-        session.config.pluginmanager.register(Lifetimes(session.config), "modelport-lifetimes")
+        plugins.register(Lifetimes(session.config), name)
 
 
 @pytest.hookimpl(tryfirst=True)

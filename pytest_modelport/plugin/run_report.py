@@ -119,11 +119,16 @@ def finish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         _say(session, f"cannot write {error.filename}: {error.strerror}")
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        from pytest_modelport.reports.markdown import workflow
+        _annotate(session, report)
 
-        _say(session, "")  # ends the line of dots: a command begins its line
-        for line in workflow(report):
-            _say(session, line)
+
+def _annotate(session: pytest.Session, report: Report) -> None:
+    from pytest_modelport.reports.markdown import workflow
+
+    for number, line in enumerate(workflow(report)):
+        if number == 0:
+            _say(session, "")  # ends the line of dots: a command begins its line
+        _say(session, line)
 
 
 def _write(path: Path, report: Report) -> None:

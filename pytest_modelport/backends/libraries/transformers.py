@@ -2,7 +2,8 @@
 
 `transformers:BertConfig?hidden_size=64&num_hidden_layers=2`, `transformers:BertForMaskedLM?tiny`.
 Options are the config's own, dotted for configs inside (`vision_config.image_size=32`); `tiny`
-shrinks everything else.
+shrinks everything else. Folders that `save_pretrained` wrote are loaded as they are, adapters of
+PEFT's merged into their base.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_modelport.backends.libraries._transformers_folders import loaded, recognises
 from pytest_modelport.core.errors import UsageError, unknown
 from pytest_modelport.core.sample import Sample
 from pytest_modelport.request.model_names import converted
 
 if TYPE_CHECKING:
     from torch import nn
+
+__all__ = ["REQUIRES", "build", "from_folder", "recognises"]
 
 REQUIRES = {"transformers": "transformers>=4.56"}
 _ROWS, _LENGTH = 2, 7
@@ -76,6 +81,14 @@ def build(name: str, options: Mapping[str, str]) -> tuple[nn.Module, Sample]:
             else model_class.from_config(config)
         )
         return model.eval(), _sample(model, name)
+
+
+def from_folder(folder: Path) -> tuple[nn.Module, Sample, tuple[str, ...]]:
+    """The model in eval mode, a sample that its signature asks for, and notes. Nothing is fetched
+    and no code in the folder is run. Raises `UsageError`, and what transformers and PEFT raise.
+    """
+    model, notes = loaded(folder)
+    return model.eval(), _sample(model, str(folder)), notes
 
 
 def _classes(name: str) -> tuple[Any, Any]:

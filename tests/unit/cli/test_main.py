@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -180,3 +181,92 @@ def test_bad_requests_are_one_line_and_exit_2(here, capsys, arguments, message):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, x, mask):
+        return self.linear(x) * mask
+
+def make(): return Net().eval()
+"""
+
+
+@pytest.fixture
+def net(here, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (here / "net_of_cli.py").write_text(NET)
+    return ["verify", "./net_of_cli.py:make", "--targets", "torchscript"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["2x3", "2x2:int64"],
+        ["2x3", "mask=2x2"],
+        ["x=2x3:float32", "mask=scalar:bool"],
+        ["x=x.npy", "mask=2x2"],
+    ],
+)
+def test_inputs_may_be_said_on_the_command_line(here, net, capsys, said):
+    np.save(here / "x.npy", np.ones((2, 3), np.float32))
+    arguments = [word for text in said for word in ("--input", text)]
+    assert main([*net, *arguments]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (["2x3:float3"], "unknown dtype of an input 'float3': did you mean 'float32'"),
+        (["2*3"], "'2*3' is neither a shape"),
+        (["x=a.npy"], "a.npy cannot be read"),
+        (["x=2x3", "2x2"], "has no name and comes after one that has"),
+        (["my x=2x3"], "'my x' is no name of an argument"),
+    ],
+)
+def test_inputs_that_make_no_sense_are_told(net, capsys, said, message):
+    assert main([*net, *(word for text in said for word in ("--input", text))]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_is_proven_and_the_line_to_repeat_it_has_everything(here, net, capsys):
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
+        model = torch.jit.trace(torch.nn.Linear(3, 2), torch.ones(2, 3))
+        torch.jit.save(model, here / "another.pt")
+    said = [
+        "--input",
+        "x=2x3",
+        "--input",
+        "mask=2x2",
+        "--artifact",
+        "another.pt",
+        "--rtol",
+        "0.001",
+        "--atol",
+        "0.001",
+    ]
+    assert main([*net, *said, "--checks", "parity"]) == 1
+    printed = capsys.readouterr().out
+    line = next(line for line in printed.splitlines() if line.startswith("  rerun"))
+    assert line.split(maxsplit=1)[1] == (
+        "modelport verify ./net_of_cli.py:make --targets torchscript --input x=2x3 "
+        "--input mask=2x2 --rtol 0.001 --atol 0.001 --artifact another.pt"
+    )
+
+
+def test_a_folder_that_somebody_saved_is_proven_by_its_name(here, capsys):
+    from pytest_modelport.engine.load_model import load
+
+    load("transformers:BertForSequenceClassification?tiny").module.save_pretrained("my-finetuned")
+    assert main(["verify", "./my-finetuned", "--targets", "torch_export"]) == 0
+    assert "BertForSequenceClassification" in capsys.readouterr().out
+    assert main(["init", "./my-finetuned"]) == 0
+    assert "modelport('./my-finetuned')" in (here / "test_my_finetuned.py").read_text()

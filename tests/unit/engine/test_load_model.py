@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 import types
 
@@ -77,7 +78,7 @@ def test_a_lightning_module_knows_its_example():
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("fixtures.traits", "is not an import string: write 'package.module:name'"),
+        ("fixtures.traits", "neither a folder nor an import string: write 'package.module:name'"),
         ("fixtures.traits:Afine", "did you mean 'Affine'"),
         ("no_such_module_here:x", "cannot be imported: No module named 'no_such_module_here'"),
         (lambda: 3, "the factory returned a int: it must return a torch.nn.Module, or"),
@@ -204,3 +205,71 @@ def test_a_user_class_that_is_called_like_a_wrapper_stays():
 
 def test_a_sample_of_a_factory_may_be_a_sample():
     assert load(lambda: (Net(), Sample((torch.ones(1, 2),)))).sample.args[0].shape == (1, 2)
+
+
+SAVED = [
+    "BertForSequenceClassification",
+    "ViTForImageClassification",
+    "GPT2LMHeadModel",
+    "WhisperModel",
+]
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_folder_of_transformers_is_loaded_as_it_was_saved(tmp_path, name):
+    made = load(f"transformers:{name}?tiny")
+    folder = tmp_path / "my-finetuned"
+    made.module.save_pretrained(folder)
+    found = load(str(folder))
+    assert type(found.module) is type(made.module)
+    assert not found.module.training
+    assert found.notes == (f"{name} from {folder}",)
+    assert set(found.sample.kwargs) == set(made.sample.kwargs)
+    before = dict(made.module.named_parameters())
+    for where, tensor in found.module.named_parameters():
+        assert torch.equal(tensor, before[where]), where
+    again = found.factory()
+    assert again is not found.module
+
+
+def test_weights_that_a_folder_lacks_are_told(tmp_path):
+    load("transformers:BertModel?tiny").module.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["architectures"] = ["BertForSequenceClassification"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    [_, lacking] = load(str(tmp_path)).notes
+    assert (
+        lacking == f"not in {tmp_path.name}, so drawn at random: classifier.bias, classifier.weight"
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "is none that a library knows"),
+        ({"config.json": "[1]"}, "is none that a library knows"),
+        ({"config.json": '{"model_type": "bert"}'}, "cannot be built: OSError"),
+        (
+            {"adapter_config.json": '{"base_model_name_or_path": "somebody/large"}'},
+            "peft|no folder here",
+        ),
+    ],
+)
+def test_a_folder_that_is_none_says_so(tmp_path, files, said):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=said):
+        load(str(tmp_path))
+
+
+def test_a_name_in_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "beside_it.py").write_text("SIZE = 3\n")
+    (tmp_path / "my_own_net.py").write_text(
+        "from torch import nn\nfrom beside_it import SIZE\ndef net(): return nn.Linear(SIZE, 2)\n"
+    )
+    assert load(f"{tmp_path}/my_own_net.py:net").module.in_features == 3
+    with pytest.raises(UsageError, match="there is no file .*no_net.py"):
+        load(f"{tmp_path}/no_net.py:net")
+    with pytest.raises(UsageError, match="neither a folder nor an import string"):
+        load(f"{tmp_path}/no-such-folder")
