@@ -86,6 +86,7 @@ CONTENTS = {
                 "latency",
                 "session",
                 "cleanroom",
+                "held",
             )
         ),
     ],

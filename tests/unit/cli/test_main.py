@@ -240,6 +240,7 @@ def test_inputs_that_make_no_sense_are_told(net, capsys, said, message):
 def test_a_file_is_proven_and_the_line_to_repeat_it_has_everything(here, net, capsys):
     with pytest.warns(DeprecationWarning, match="torch.jit"):
         model = torch.jit.trace(torch.nn.Linear(3, 2), torch.ones(2, 3))
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
         torch.jit.save(model, here / "another.pt")
     said = [
         "--input",
