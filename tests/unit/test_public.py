@@ -61,7 +61,7 @@ def test_options_and_settings(pytestconfig):
     settings = {name for name in parser._inidict if name.startswith("modelport_")}
     assert settings == {
         *(f"modelport_{name}" for name in ("examples", "search_seconds", "targets", "timeout")),
-        *("modelport_rtol", "modelport_atol"),
+        *("modelport_rtol", "modelport_atol", "modelport_keep"),
     }
 
 
