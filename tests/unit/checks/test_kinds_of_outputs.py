@@ -204,6 +204,17 @@ def test_an_input_that_is_a_tuple_and_does_not_vary_stays_one(prove, needs):
     assert report.passed, report
 
 
+@pytest.mark.parametrize("seed", [34, 35, 48])
+def test_an_lstm_far_out_is_as_good_as_its_sigmoids(prove, needs, seed):
+    """oneDNN's LSTM is one operation: only the last place of its results was open."""
+    needs({"onnx": "onnx", "onnxruntime": "onnxruntime"})
+    torch.manual_seed(seed)
+    model, state = Stateful().eval(), (torch.zeros(1, 1, 6), torch.zeros(1, 1, 6))
+    inputs = (torch.randn(1, 5, 4), state)
+    report = prove(["onnx"], model, inputs, dynamic_shapes={"x": {1: "time"}}, checks=["parity"])
+    assert report.passed, report
+
+
 def test_what_works_in_place_first_is_right_on_iree_and_ncnn(prove, needs):
     needs({"iree": "iree-base-runtime", "ncnn": "ncnn"})
 
