@@ -5,6 +5,7 @@ guards of inputs, which it evaluates as Python; operators, which it calls by nam
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -48,12 +49,14 @@ _TEXT = re.compile(r"[\w.\- ]*")
 _ON_FILES = re.compile(r"torch\.ops\.\w+\.(save|from_file|load|load_tensor)\b.*")
 #: Operators that hold graphs, as torch.export writes them. Others print, call objects, or run code
 #: that lies beside them.
-_HIGHER = re.compile(
-    r"torch\.ops\.higher_order\.(?!(cond|map_impl|while_loop|scan|associative_scan|wrap|strict_mode"
-    r"|wrap_with_set_grad_enabled|wrap_with_autocast|wrap_activation_checkpoint"
-    r"|tag_activation_checkpoint|out_dtype|flex_attention|auto_functionalized|auto_functionalized_v2"
-    r"|hints_wrapper|invoke_subgraph|with_effects)$).*"
+_HIGHER = "torch.ops.higher_order."
+_GRAPHS = re.compile(
+    r"cond|map_impl|while_loop|scan|associative_scan|wrap|strict_mode|wrap_with_set_grad_enabled"
+    r"|wrap_with_autocast|wrap_activation_checkpoint|tag_activation_checkpoint|out_dtype"
+    r"|flex_attention|auto_functionalized(_v2)?|hints_wrapper|invoke_subgraph|with_effects"
 )
+#: The key of what a tree of inputs makes by importing it (torch/utils/_pytree.py).
+_ENUM = "__enum__"
 
 
 def odd(data: bytes) -> Iterator[str]:
@@ -64,62 +67,44 @@ def odd(data: bytes) -> Iterator[str]:
         document = json.loads(data)
     except (ValueError, RecursionError):
         return  # torch cannot read it either
-    for text in _evaluated(document):
-        if not _arithmetic(text):
-            yield f"it has {text[:80]!r} evaluated"
-    for name in sorted(set(_called(document))):
-        if _ON_FILES.fullmatch(name) or _HIGHER.fullmatch(name):
-            yield f"it calls {name[:80]}"
-    for name in _imported(document):
-        if not name.startswith("torch."):
+    for item in _objects(document):
+        for text in (text for key in _EVALUATED if key in item for text in _texts(item[key])):
+            if not _arithmetic(text):
+                yield f"it has {text[:80]!r} evaluated"
+        target = item.get("target")
+        if isinstance(target, str) and not _on_tensors(target):
+            yield f"it calls {target[:80]}"
+        if _ENUM in item and not (name := str(item.get("fqn"))).startswith("torch."):
             yield f"its tree of inputs imports {name.partition(':')[0][:80]!r}"
 
 
-def _evaluated(value: Any) -> Iterator[str]:
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            for key, inner in item.items():
-                if key in _EVALUATED:
-                    yield from map(str, inner if isinstance(inner, list) else [inner])
-                else:
-                    pending.append(inner)
-        elif isinstance(item, list):
-            pending += item
+def _on_tensors(target: str) -> bool:
+    """Whether a node's operator computes on tensors, or holds graphs that do."""
+    if target.startswith(_HIGHER):
+        return _GRAPHS.fullmatch(target.removeprefix(_HIGHER)) is not None
+    return _ON_FILES.fullmatch(target) is None
 
 
-def _called(value: Any) -> Iterator[str]:
-    """The operators of a graph and of the graphs in it."""
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            if isinstance(item.get("target"), str):
-                yield item["target"]
-            pending += item.values()
-        elif isinstance(item, list):
-            pending += item
-
-
-def _imported(value: Any) -> Iterator[str]:
-    """Names that trees of inputs and outputs are made of by importing them, JSON in JSON
-    (torch/utils/_pytree.py, `enum_object_hook`).
+def _objects(document: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a document, those in JSON that stands in it as text included: trees of inputs
+    and outputs are written so.
     """
-    pending = [value]
+    pending = [document]
     while pending:
         item = pending.pop()
         if isinstance(item, dict):
-            if "__enum__" in item:
-                yield str(item.get("fqn"))
+            yield item
             pending += item.values()
         elif isinstance(item, list):
             pending += item
-        elif isinstance(item, str) and "__enum__" in item:
-            try:
+        elif isinstance(item, str) and _ENUM in item:
+            with contextlib.suppress(ValueError, RecursionError):  # torch cannot read it either
                 pending.append(json.loads(item))
-            except (ValueError, RecursionError):
-                continue  # torch cannot read it either
+
+
+def _texts(value: Any) -> list[str]:
+    """A text, or the texts in a list."""
+    return list(map(str, value if isinstance(value, list) else [value]))
 
 
 def _arithmetic(text: str) -> bool:
