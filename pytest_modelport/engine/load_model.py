@@ -117,7 +117,11 @@ def _of_file(file: Path) -> ModuleType:
     folder = str(file.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    return importlib.import_module(file.stem)
+    module = importlib.import_module(file.stem)
+    found = module.__file__ or "what has no file"
+    if Path(found).resolve() != file.resolve():
+        raise ImportError(f"{file.stem!r} is {found} here: rename {file}")
+    return module
 
 
 def _from_folder(folder: Path) -> Loaded:

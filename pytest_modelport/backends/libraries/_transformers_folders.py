@@ -24,11 +24,14 @@ def loaded(folder: Path) -> tuple[Any, tuple[str, ...]]:
     adapter = _json(folder / _ADAPTER)
     if adapter:
         return _merged(folder, Path(str(adapter.get("base_model_name_or_path"))))
-    named = [str(name) for name in _json(folder / _CONFIG).get("architectures") or ()]
-    kind: Any = next((getattr(transformers, n) for n in named if hasattr(transformers, n)), None)
-    model, info = (kind or transformers.AutoModel).from_pretrained(
-        folder, local_files_only=True, output_loading_info=True
-    )
+    name = str(next(iter(_json(folder / _CONFIG).get("architectures") or ()), "AutoModel"))
+    kind: Any = getattr(transformers, name, None)
+    if not hasattr(kind, "from_pretrained"):  # another class would leave out what this one adds
+        raise UsageError(
+            f"the folder {folder} is of {name!r}, which is no model of transformers: load it with "
+            "its own code, in a factory"
+        )
+    model, info = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     drawn = sorted(info["missing_keys"])
     more = f" and {len(drawn) - 3} more" if len(drawn) > 3 else ""
     lacking = f"not in {folder.name}, so drawn at random: {', '.join(drawn[:3])}{more}"

@@ -250,6 +250,10 @@ def test_weights_that_a_folder_lacks_are_told(tmp_path):
         ({"config.json": "[1]"}, "is none that a library knows"),
         ({"config.json": '{"model_type": "bert"}'}, "cannot be built: OSError"),
         (
+            {"config.json": '{"architectures": ["MyNet"]}'},
+            "'MyNet', which is no model of transformers",
+        ),
+        (
             {"adapter_config.json": '{"base_model_name_or_path": "somebody/large"}'},
             "peft|no folder here",
         ),
@@ -269,6 +273,9 @@ def test_a_name_in_a_file(tmp_path, monkeypatch):
         "from torch import nn\nfrom beside_it import SIZE\ndef net(): return nn.Linear(SIZE, 2)\n"
     )
     assert load(f"{tmp_path}/my_own_net.py:net").module.in_features == 3
+    (tmp_path / "json.py").write_text("from torch import nn\nnet = nn.Linear(3, 2)\n")
+    with pytest.raises(UsageError, match="'json' is .*__init__.py here: rename"):
+        load(f"{tmp_path}/json.py:net")
     with pytest.raises(UsageError, match="there is no file .*no_net.py"):
         load(f"{tmp_path}/no_net.py:net")
     with pytest.raises(UsageError, match="neither a folder nor an import string"):
