@@ -43,10 +43,10 @@ def add(commands: Any) -> Commands:
         action="store_true",
         help="also prove other sizes of the dims that the model lets vary",
     )
+    verify_.add_argument("--checks", default="", help="comma separated, instead of the usual ones")
     replay = commands.add_parser(
         "replay", help="prove a model at the one sample that a failure has printed"
     )
-    verify_.add_argument("--checks", default="", help="comma separated, instead of the usual ones")
     replay.add_argument("model")
     replay.add_argument("recipe", help="its line of JSON: '{\"batch\": 1}'")
     for command in (verify_, replay):
@@ -109,9 +109,7 @@ def verify(options: argparse.Namespace) -> int:
     dynamic = recipe is not None or options.dynamic
     targets = listed(options.targets)
     args, kwargs = inputs(options.input)
-    numbers = {name: getattr(options, name) for name, _, _ in _NUMBERS}
-    given: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
-    named = listed(options.checks) if getattr(options, "checks", "") else None
+    checks = listed(options.checks) if options.command == "verify" else ["parity", "shapes"]
     report = verify(
         options.model,
         args,
@@ -120,12 +118,12 @@ def verify(options: argparse.Namespace) -> int:
         transforms=listed(options.transforms),
         devices=[options.device],
         dynamic_shapes="infer" if dynamic else None,
-        checks=named if recipe is None else ["parity", "shapes"],
+        checks=checks or None,
         artifact=options.artifact,
         replay=recipe,
         workdir=options.workdir,
         in_process=options.in_process,
-        **given,
+        **_numbers(options),
     )
     for route, verdicts in report.routes.items():
         if not all(verdict.passed for verdict in verdicts):
@@ -150,15 +148,23 @@ def _rerun(options: argparse.Namespace, verdicts: Sequence[Verdict], targets: st
     recipe = worst(verdicts).evidence.get("recipe")
     model = shlex.quote(options.model)
     said = [f"--input {shlex.quote(text)}" for text in options.input]
-    numbers = {name: getattr(options, name) for name, _, _ in _NUMBERS}
-    said += [f"--{name} {value:g}" for name, value in numbers.items() if value is not None]
+    said += [f"--{name} {value:g}" for name, value in _numbers(options).items()]
+    if options.device != "cpu":
+        said.append(f"--device {options.device}")
     if options.artifact:
         said.append(f"--artifact {shlex.quote(str(options.artifact))}")
     if recipe is not None:
         return " ".join(["modelport replay", model, shlex.quote(str(recipe)), targets, *said])
-    if options.command == "verify" and options.dynamic:
-        said.append("--dynamic")
+    if options.command == "verify":
+        said += ["--dynamic"] * options.dynamic
+        said += [f"--checks {options.checks}"] if options.checks else []
     return " ".join(["modelport verify", model, targets, *said])
+
+
+def _numbers(options: argparse.Namespace) -> dict[str, Any]:
+    """Those of `verify`'s numbers that were said."""
+    said = {name: getattr(options, name) for name, _, _ in _NUMBERS}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def show(options: argparse.Namespace) -> int:

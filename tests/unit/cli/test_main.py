@@ -203,6 +203,7 @@ def make(): return Net().eval()
 @pytest.fixture
 def net(here, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "net_of_cli", raising=False)  # another test's file
     (here / "net_of_cli.py").write_text(NET)
     return ["verify", "./net_of_cli.py:make", "--targets", "torchscript"]
 
@@ -259,7 +260,7 @@ def test_a_file_is_proven_and_the_line_to_repeat_it_has_everything(here, net, ca
     line = next(line for line in printed.splitlines() if line.startswith("  rerun"))
     assert line.split(maxsplit=1)[1] == (
         "modelport verify ./net_of_cli.py:make --targets torchscript --input x=2x3 "
-        "--input mask=2x2 --rtol 0.001 --atol 0.001 --artifact another.pt"
+        "--input mask=2x2 --rtol 0.001 --atol 0.001 --artifact another.pt --checks parity"
     )
 
 
