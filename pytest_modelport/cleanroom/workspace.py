@@ -127,9 +127,7 @@ class Workspace:
         of it will come.
         """
         belongings = self._belongings.pop(subject, _Belongings())
-        if self.keeps == "all" or os.getpid() != self._owner:
-            return
-        for folder in belongings.folders:
+        for folder in belongings.folders if self._removes else ():
             self._remove(folder)
             self._remove(log_of(folder))
         del belongings
@@ -155,6 +153,11 @@ class Workspace:
         """Leave this folder behind: something in it failed and will be looked at."""
         self._kept.add(folder)
 
+    @property
+    def _removes(self) -> bool:
+        """Whether anything is removed; a fork that inherits this object must not."""
+        return self.keeps != "all" and os.getpid() == self._owner
+
     def _remove(self, path: Path) -> None:
         if path in self._kept and self.keeps == "failed":
             return
@@ -169,7 +172,7 @@ class Workspace:
             room.close()
         self._rooms.clear()
         self._belongings.clear()
-        if self.keeps == "all" or os.getpid() != self._owner:
+        if not self._removes:
             return
         # pytest may have removed it already, by its own `tmp_path_retention_policy`.
         for child in [*self.folder.iterdir()] if self.folder.is_dir() else []:

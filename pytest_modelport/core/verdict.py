@@ -17,7 +17,7 @@ from pytest_modelport.core.rows import VERDICT, faults
 #: it.
 TEST = "test"
 #: Evidence that names what is on the disk, and is opened by that name.
-_PLACES = ("artifact", "log")
+PLACES = ("artifact", "log")
 #: A route of one subject in a report: the file of its test, the subject, the route's id.
 Key = tuple[str, str, str]
 
@@ -81,7 +81,7 @@ class Verdict:
     def __post_init__(self) -> None:
         for name in ("reason", "notes", "subject", "suite"):
             object.__setattr__(self, name, printable_values(getattr(self, name)))
-        places = {key: self.evidence[key] for key in _PLACES if key in self.evidence}
+        places = {key: self.evidence[key] for key in PLACES if key in self.evidence}
         evidence = printable_values(self.evidence) if self.evidence else {}
         object.__setattr__(self, "evidence", {**evidence, **places})
 

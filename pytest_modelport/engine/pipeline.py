@@ -13,7 +13,7 @@ from pytest_modelport.backends import registry
 from pytest_modelport.cleanroom.workspace import Workspace
 from pytest_modelport.core.errors import BrokenItem, UsageError
 from pytest_modelport.core.route import Route
-from pytest_modelport.core.verdict import Outcome, Stage, Verdict
+from pytest_modelport.core.verdict import PLACES, Outcome, Stage, Verdict
 from pytest_modelport.isolation.stops import Stop
 from pytest_modelport.request.case import Case
 from pytest_modelport.workbench.availability import preload, unavailable
@@ -120,7 +120,7 @@ def _blamed(workbench: Workbench, verdict: Verdict) -> Verdict:
 
 def _placeless(verdict: Verdict) -> Verdict:
     """Without the folders that nobody will find."""
-    kept = {key: said for key, said in verdict.evidence.items() if key not in ("artifact", "log")}
+    kept = {key: said for key, said in verdict.evidence.items() if key not in PLACES}
     return replace(verdict, evidence=kept)
 
 

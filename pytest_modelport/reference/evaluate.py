@@ -158,11 +158,12 @@ def noisy(
     which others there are.
     """
     records = []
+    # oneDNN's LSTM is one operation, of which only the last place would be moved; inside are
+    # sigmoids, which other runtimes are off by an absolute amount.
+    opened = decomposed if any(isinstance(part, nn.LSTM) for part in module.modules()) else unfused
     for seed in seeds:
         path = out.with_name(f"{out.name}-{seed}.bin")
-        # oneDNN's LSTM is one operation, of which only the last place would be moved; inside are
-        # sigmoids, which other runtimes are off by an absolute amount.
-        with decomposed() if any(isinstance(p, nn.LSTM) for p in module.modules()) else unfused():
+        with opened():
             record = _run(
                 module,
                 calls,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_modelport.core.plain import printable, without_commands
-from pytest_modelport.core.verdict import Verdict, worst
+from pytest_modelport.core.verdict import PLACES, Verdict, worst
 
 #: The whole text, and what one entry of it may take.
 _LINES = 25
@@ -20,7 +20,7 @@ _LABEL = 11
 _ENTRY_LINES = 3
 _TAIL_LINES = 6
 #: Entries that are copied into a shell: never broken into lines.
-_TO_COPY = ("artifact", "log", "rerun", "recipe", "smallest", "replay")
+_TO_COPY = (*PLACES, "rerun", "recipe", "smallest", "replay")
 #: What exporters add to every message.
 _NO_NEWS = (
     "For more information",
@@ -57,9 +57,7 @@ def failure(
         rows.append(
             ("versions", ", ".join(f"{name} {version}" for name, version in environment.items()))
         )
-    rows += [
-        (key, str(verdict.evidence[key])) for key in ("artifact", "log") if key in verdict.evidence
-    ]
+    rows += [(key, str(verdict.evidence[key])) for key in PLACES if key in verdict.evidence]
     if rerun:
         rows.append(("rerun", rerun))
     return _layout(verdict.reason, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -32,9 +33,13 @@ def _prepare(value: Any, memo: dict[int, Any], seen: set[int]) -> None:
         if not value.is_leaf:
             memo[id(value)] = value.detach().clone()
         return
+    if isinstance(value, ModuleType):  # all of a package is no part of the model
+        memo[id(value)] = value
+        return
     for part in _parts(value):
         _prepare(part, memo, seen)
-    if not isinstance(value, (nn.Module, dict, list, tuple)) or _is_special(value):
+    # A container with a class of its own may refuse where its content does not.
+    if not isinstance(value, nn.Module) and type(value) not in (dict, list, tuple):
         try:
             copy.deepcopy(value, dict(memo))
         except Exception:  # noqa: BLE001 - as above
@@ -49,8 +54,3 @@ def _parts(value: Any) -> list[Any]:
     elif isinstance(value, (list, tuple, set, frozenset)):
         held += value
     return held
-
-
-def _is_special(value: Any) -> bool:
-    """Whether a container has a class of its own, which may refuse where its content does not."""
-    return not isinstance(value, nn.Module) and type(value) not in (dict, list, tuple)

@@ -67,6 +67,7 @@ REFUSING = {
     "a lock": lambda: Holding(threading.Lock()),
     "a generator": lambda: Holding(number for number in range(3)),
     "a frozen dict": lambda: Holding(FrozenDict(a=1)),
+    "a package": lambda: Holding([torch]),
     "an object with a lock": lambda: Holding(Keeper()),
 }
 
