@@ -49,11 +49,11 @@ def test_raises(modelport, kind):
 @pytest.mark.skip(reason=EVIL["markup"] + EVIL["escape"])
 def test_skipped(modelport): ...
 
-@portable("state_dict")
-@pytest.mark.parametrize("kind", EVIL)
+@portable("torchscript")
+@pytest.mark.parametrize("kind", [kind for kind in EVIL if kind != "direction"])  # no name of a class
 def test_class(modelport, kind):
-    named = type(EVIL[kind], (nn.Module,), {"forward": lambda self, x: x / 0})
-    modelport(named(), torch.ones(1, 3), dynamic_shapes={0: "no such dim\\x1b[2J"})
+    named = type(EVIL[kind], (nn.Module,), {"forward": lambda self, x: x * 2 if x.sum() > 0 else x})
+    modelport(named(), torch.ones(1, 3), samples=[-torch.ones(1, 3)])
 """
 
 
@@ -81,7 +81,7 @@ def test_names_are_harmless_everywhere(read):
             cases = ET.fromstring(text).iter("testcase")
             theirs = [case for case in cases if "test_raises" not in case.get("name")]
             ours = "".join(ET.tostring(case, "unicode") for case in theirs)
-            assert len(theirs) == 11
+            assert len(theirs) == 10
         elif place == "terminal":  # pytest itself prints what a test raised
             ours = re.sub(r"(?m)^(E  .*|>.*|FAILED .*)$", "", text.split("= FAILURES =")[0])
             blocks = re.findall(r"(?ms)^_+ test_(?:file|class).*?(?=^_{5})", text)
@@ -89,12 +89,14 @@ def test_names_are_harmless_everywhere(read):
         raw = [letter for letter in ours if not letter.isprintable() and letter not in "\n\t"]
         assert not raw, (place, raw)
     assert "<img" not in read["report.html"]
-    assert "All ports passed" in read["terminal"], "harmless, and still told"
+    for kind in ("file", "class"):
+        [block] = re.findall(rf"(?ms)^_+ test_{kind}\[escape.*?(?=^_{{5}})", read["terminal"])
+        assert "\\x1b[1;32mAll ports passed" in block, "harmless, and still told"
 
 
 def test_only_our_commands_reach_github(read):
     commands = [line for line in read["terminal"].splitlines() if line.lstrip().startswith("::")]
-    assert len(commands) == 12
+    assert len(commands) == 15
     for line in commands:
         assert re.match(r"::(error|warning) file=[^:,]*,title=[^:,]*::", line), line
     assert not re.search(r"(?m)^[^:\n]+::(error|warning) file=", read["terminal"])
