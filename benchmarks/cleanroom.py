@@ -7,7 +7,6 @@ The session is ONNX Runtime on a matrix product; both sides run in turns, with t
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import tempfile
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks import pages
 from pytest_modelport.backends.runtimes import onnxruntime
 from pytest_modelport.backends.session_options import SessionOptions
 from pytest_modelport.cleanroom.room import Room
@@ -62,10 +62,7 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--write", type=Path)
+    parser = pages.parser(__doc__)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = made(Path(scratch, "artifact"))
@@ -99,9 +96,7 @@ def main() -> None:
         "|---|---|---|---|---|",
         *rows,
     ]
-    print("\n".join(report))
-    if options.write:
-        options.write.write_text("\n".join(report) + "\n")
+    pages.show(report, options.write)
 
 
 if __name__ == "__main__":

@@ -10,18 +10,17 @@ its noise an output lay from the oracle; beyond `NOISE_FACTOR` is a false alarm.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from benchmarks import pages
 from pytest_modelport import Outcome
 from pytest_modelport.cleanroom.workspace import Workspace
 from pytest_modelport.engine import pipeline
@@ -108,11 +107,8 @@ def cases() -> dict[str, tuple[nn.Module, tuple[torch.Tensor, ...]]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = pages.parser(__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     logging.disable(logging.ERROR)
     warnings.simplefilter("ignore")
@@ -148,9 +144,7 @@ def main() -> None:
         ),
         *(["", *(f"- {alarm}" for alarm in alarms)] if alarms else []),
     ]
-    print("\n".join(lines))
-    if options.write:
-        options.write.write_text("\n".join(lines) + "\n")
+    pages.show(lines, options.write)
     sys.exit(bool(alarms))
 
 

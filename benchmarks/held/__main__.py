@@ -9,7 +9,6 @@ up.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -20,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from benchmarks import pages
 
 HERE = Path(__file__).parent
 WARM = 50
@@ -58,9 +59,8 @@ def rows(tests: int, folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in written.read_text().splitlines()]
 
 
-def table(found: list[dict[str, float]]) -> list[str]:
-    """Each quantity at the warm test and at the end, with its slope."""
-    warm = found[min(WARM, len(found) // 2) :]
+def table(warm: list[dict[str, float]]) -> list[str]:
+    """Each quantity at the first of these tests and at the last, with its slope."""
     numbers = np.array([row["test"] for row in warm])
     lines = ["| | at first | at the end | most | for each 100 tests |", "|---|---|---|---|---|"]
     for key, name in NAMES.items():
@@ -74,29 +74,24 @@ def table(found: list[dict[str, float]]) -> list[str]:
 
 def main() -> None:
     """Run and print the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = pages.parser(__doc__)
     parser.add_argument("--tests", type=int, default=500)
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        found = rows(options.tests, Path(folder))
+        warm = rows(options.tests, Path(folder))[min(WARM, options.tests // 2) :]
     page = [
         "# What a long run holds",
         "",
         f"`python -m benchmarks.held --tests {options.tests}`: {options.tests} models of 0.8 MB through ONNX (two runtimes), "
         f"TorchScript and torch.export in one pytest process, torch {torch.__version__}; "
-        f"{time.perf_counter() - started:.0f} s. From test {min(WARM, options.tests // 2)} on:",
+        f"{time.perf_counter() - started:.0f} s. From test {warm[0]['test']} on:",
         "",
-        *table(found),
+        *table(warm),
         "",
         "What grows are the verdicts and pytest's reports, of which the summary at the end is made.",
     ]
-    print("\n".join(page))
-    if options.write:
-        options.write.write_text("\n".join(page) + "\n")
+    pages.show(page, options.write)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ docs/measured/session.md]
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import os
 import statistics
@@ -14,6 +13,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from benchmarks import pages
 
 HERE = Path(__file__).parent
 WAYS = {
@@ -61,11 +62,8 @@ def session(file: str, plugins: tuple[str, ...]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = pages.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(options.rounds):
@@ -87,9 +85,7 @@ def main() -> None:
             for way, taken in seconds.items()
         ),
     ]
-    print("\n".join(lines))
-    if options.write:
-        options.write.write_text("\n".join(lines) + "\n")
+    pages.show(lines, options.write)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ A port is faulty when a plain call on the two batches does not give what the mod
 
 from __future__ import annotations
 
-import argparse
 import ast
 import functools
 import importlib.metadata
@@ -25,7 +24,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import bare
+from benchmarks import bare, pages
 from benchmarks.apart import apart
 from benchmarks.suites.models import VARIANTS, batches, make
 
@@ -123,11 +122,8 @@ def lines(file: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = pages.parser(__doc__)
     parser.add_argument("variants", nargs="*", default=list(VARIANTS))
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     counts: dict[str, Counter[str]] = {suite: Counter() for suite in SUITES}
     seconds, rows, faulty = dict.fromkeys(SUITES, 0.0), [], 0
@@ -173,9 +169,7 @@ def main() -> None:
         "|---|---|---|---|",
         *rows,
     ]
-    print("\n".join(report))
-    if options.write:
-        options.write.write_text("\n".join(report) + "\n")
+    pages.show(report, options.write)
 
 
 if __name__ == "__main__":
